@@ -1,0 +1,164 @@
+"""Everything that can go wrong, as one tree.
+
+    HayserveError
+    ├── InvalidRequest          what the caller sent cannot be used
+    │   ├── InvalidInput        … and these are the fields and why
+    │   └── TooLarge            … it is bigger than the server accepts
+    ├── Unauthorized            no key, or not the right one
+    ├── Forbidden               the key does not matter: this caller may not do this
+    ├── NotFound                nothing has that name
+    ├── NotCapable              it exists and cannot do that
+    ├── NameTaken               a deployment of that name exists
+    ├── DeployRefused           the bundle cannot be served
+    ├── RunFailed               a run ended without an answer
+    │   ├── WrapperFailed       … because the wrapper's code raised
+    │   └── WrapperRefused      … because the wrapper raised an `HTTPException`
+    ├── NotReady                the server is starting or stopping
+    ├── ServerUnreachable       the command line found no server
+    ├── ServerRefused           the command line was told no by the server
+    └── Misconfigured           a setting or an argument of the server cannot be used
+
+A message says what is wrong and names the thing; the hint says what to do about it. Both may be
+shown to whoever called. What only the operator may see goes to the log.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class HayserveError(Exception):
+    """Anything this server refuses or fails to do.
+
+    Args:
+        message: What is wrong, in one sentence that names the thing.
+        hint: What the reader can do about it; empty if nothing comes to mind.
+        param: The name of the field, parameter or argument that is at fault, if one is.
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, hint: str = "", param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.param = param
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class InvalidRequest(HayserveError):
+    """What the caller sent cannot be used."""
+
+    code: ClassVar[str] = "invalid_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One field that is wrong: where it is, what is wrong with it, and a word for the kind."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str
+
+
+class InvalidInput(InvalidRequest):
+    """Some fields of the input are wrong; `problems` lists them all."""
+
+    code: ClassVar[str] = "invalid_input"
+
+    def __init__(self, message: str, *, problems: Sequence[Problem], hint: str = "") -> None:
+        where = ".".join(str(part) for part in problems[0].loc) if problems else None
+        super().__init__(message, hint=hint, param=where)
+        self.problems = tuple(problems)
+
+
+class TooLarge(InvalidRequest):
+    """The request is bigger than the server accepts."""
+
+    code: ClassVar[str] = "too_large"
+
+
+class Unauthorized(HayserveError):
+    """The request carries no key, or one that is not known."""
+
+    code: ClassVar[str] = "unauthorized"
+
+
+class Forbidden(HayserveError):
+    """This caller may not do this, whatever key it shows."""
+
+    code: ClassVar[str] = "forbidden"
+
+
+class NotFound(HayserveError):
+    """Nothing has that name."""
+
+    code: ClassVar[str] = "not_found"
+
+
+class NotCapable(HayserveError):
+    """The deployment exists and cannot do what was asked of it."""
+
+    code: ClassVar[str] = "not_capable"
+
+
+class NameTaken(HayserveError):
+    """A deployment of that name exists and replacing it was not asked for."""
+
+    code: ClassVar[str] = "name_taken"
+
+
+class DeployRefused(HayserveError):
+    """The bundle cannot be served: it does not load, or what it holds cannot be called."""
+
+    code: ClassVar[str] = "deploy_refused"
+
+
+class RunFailed(HayserveError):
+    """A run ended without an answer."""
+
+    code: ClassVar[str] = "run_failed"
+
+
+class WrapperFailed(RunFailed):
+    """The wrapper's own code raised; the exception is the cause."""
+
+    code: ClassVar[str] = "wrapper_failed"
+
+
+class WrapperRefused(RunFailed):
+    """The wrapper raised an `HTTPException`: its status, detail and headers go to the caller."""
+
+    code: ClassVar[str] = "wrapper_refused"
+
+    def __init__(self, status: int, detail: object, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail if isinstance(detail, str) else repr(detail))
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+class NotReady(HayserveError):
+    """The server is starting or stopping."""
+
+    code: ClassVar[str] = "not_ready"
+
+
+class ServerUnreachable(HayserveError):
+    """The command line found no server at the address it was given."""
+
+    code: ClassVar[str] = "server_unreachable"
+
+
+class ServerRefused(HayserveError):
+    """The server answered the command line with an error."""
+
+    code: ClassVar[str] = "server_refused"
+
+
+class Misconfigured(HayserveError):
+    """A setting or a command-line argument cannot be used."""
+
+    code: ClassVar[str] = "misconfigured"

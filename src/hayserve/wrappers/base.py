@@ -1,0 +1,125 @@
+"""The class that wrappers extend.
+
+A wrapper is a folder with a file `pipeline_wrapper.py` that defines a class `PipelineWrapper`:
+
+```python
+from hayserve import BasePipelineWrapper
+
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self) -> None:
+        self.greeting = "Hello"
+
+    def run_api(self, name: str) -> str:
+        return f"{self.greeting}, {name}!"
+```
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class SSEStream:
+    """Says that the items of a stream go to `/{name}/run` as server-sent events, not plain text.
+
+    Args:
+        stream: A generator or an async generator, such as `streaming_generator` returns.
+
+    Raises:
+        TypeError: `stream` is not an iterator or an async iterator.
+    """
+
+    stream: Iterable[Any] | AsyncIterable[Any]
+
+    def __post_init__(self) -> None:
+        if not (hasattr(self.stream, "__next__") or hasattr(self.stream, "__anext__")):
+            raise TypeError(
+                "SSEStream takes a generator or an async generator, "
+                f"not {type(self.stream).__name__!r}"
+            )
+
+
+class BasePipelineWrapper(ABC):
+    """What a deployment is made of: `setup()` and at least one method that runs.
+
+    One instance serves all requests, from several threads at once: what `setup()` stores on
+    `self` is shared, so keep what belongs to one request out of it.
+
+    A method is served when a subclass defines it. Where both forms of a method are defined, the
+    async one is used. `run_api`, `run_chat_completion` and `run_response` may declare
+    `headers: starlette.datastructures.Headers | None = None` and then receive the request's.
+    """
+
+    skip_mcp: ClassVar[bool] = False
+    skip_a2a: ClassVar[bool] = False
+    a2a_card: ClassVar[dict[str, Any] | None] = None
+    deployment_type: ClassVar[Literal["agent", "pipeline", "unknown"] | None] = None
+
+    def __init__(self) -> None:
+        self.pipeline: Any = None
+
+    @abstractmethod
+    def setup(self) -> Any:
+        """Make the wrapper ready: build or load the agent or pipeline.
+
+        Called once per deployment, in a thread. An `async def setup` is awaited.
+        """
+
+    def run_api(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer `POST /{name}/run`; the parameters are the fields of the request body."""
+        raise NotImplementedError
+
+    async def run_api_async(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer `POST /{name}/run` on the event loop."""
+        raise NotImplementedError
+
+    def run_chat_completion(
+        self, model: str, messages: list[dict[str, Any]], body: dict[str, Any]
+    ) -> Any:
+        """Answer `POST /v1/chat/completions`.
+
+        Args:
+            model: The name that the client asked for.
+            messages: The conversation, in OpenAI's form.
+            body: The whole request, with every field that the client sent.
+
+        Returns:
+            The answer as a string, or a generator of text, `StreamingChunk`s and events.
+        """
+        raise NotImplementedError
+
+    async def run_chat_completion_async(
+        self, model: str, messages: list[dict[str, Any]], body: dict[str, Any]
+    ) -> Any:
+        """Answer `POST /v1/chat/completions` on the event loop."""
+        raise NotImplementedError
+
+    def run_response(
+        self, model: str, input_items: list[dict[str, Any]], body: dict[str, Any]
+    ) -> Any:
+        """Answer `POST /v1/responses`.
+
+        Args:
+            model: The name that the client asked for.
+            input_items: The input as a list of items; a plain string arrives as one user message.
+            body: The whole request, with every field that the client sent.
+
+        Returns:
+            The answer as a string, or a generator of text, `StreamingChunk`s and events.
+        """
+        raise NotImplementedError
+
+    async def run_response_async(
+        self, model: str, input_items: list[dict[str, Any]], body: dict[str, Any]
+    ) -> Any:
+        """Answer `POST /v1/responses` on the event loop."""
+        raise NotImplementedError
+
+    def run_file_upload(
+        self, filename: str | None, content_type: str | None, content: bytes, purpose: str
+    ) -> Any:
+        """Take a file that was sent to `POST /v1/files`; return its OpenAI file object."""
+        raise NotImplementedError
