@@ -1,0 +1,103 @@
+"""The command `hayserve`.
+
+Each command imports what it needs when it is called: `hayserve --help` loads neither Haystack nor
+a web server.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hayserve.cli import flags
+from hayserve.cli.flags import command
+from hayserve.cli.pipeline import pipeline
+from hayserve.errors import HayserveError
+
+app = typer.Typer(
+    name="hayserve", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+app.add_typer(pipeline, name="pipeline")
+
+
+def main() -> None:
+    """Run the command line; what cannot be done is said on stderr, with exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal that has no ✔ gets a ? and not a traceback
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        app()
+    except HayserveError as error:
+        from hayserve.cli import show  # noqa: PLC0415  loaded only when called
+
+        show.failure(error)
+        sys.exit(1)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001  typer calls it
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415  loaded only when called
+
+        typer.echo(version("hayserve"))
+        raise typer.Exit
+
+
+@app.callback()
+def hayserve(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Serve Haystack agents and pipelines over HTTP."""
+
+
+@command(app, flags.Run)
+def run(given: flags.Run) -> None:
+    """Start the server, with what is at PATH and in the pipelines folder."""
+    from hayserve.cli import serve  # noqa: PLC0415  loaded only when called
+
+    serve.run(given)
+
+
+@command(app, flags.Init)
+def init(given: flags.Init) -> None:
+    """Make a folder with an agent that runs as it is, to start from."""
+    from hayserve.cli import init  # noqa: PLC0415  loaded only when called
+
+    init.init(given)
+
+
+@command(app, flags.Reach)
+def status(given: flags.Reach) -> None:
+    """Show what is deployed on the server."""
+    from hayserve.cli import status  # noqa: PLC0415  loaded only when called
+
+    status.status(given)
+
+
+@command(app, flags.Deploy)
+def deploy(given: flags.Deploy) -> None:
+    """Deploy a folder or a YAML file on the running server."""
+    from hayserve.cli import deploy  # noqa: PLC0415  loaded only when called
+
+    deploy.deploy(given)
+
+
+@command(app, flags.Undeploy)
+def undeploy(given: flags.Undeploy) -> None:
+    """Take a deployment off the running server."""
+    from hayserve.cli import deploy  # noqa: PLC0415  loaded only when called
+
+    deploy.undeploy(given)
+
+
+@command(app, flags.CallOrChat)
+def call(given: flags.CallOrChat) -> None:
+    """Run a deployment and print its answer."""
+    from hayserve.cli import call  # noqa: PLC0415  loaded only when called
+
+    call.chat(given) if given.chat is not None else call.call(given)

@@ -1,0 +1,74 @@
+"""What the server says when it says no, as an error that the terminal can show."""
+
+import json
+from typing import Any, cast
+
+import httpx2
+
+from hayserve.errors import ServerRefused
+
+HINTS = (
+    (401, "Pass the server's key with --key or in HAYSERVE_KEY."),
+    (404, "`hayserve status` lists what is deployed."),
+    (409, "Pass --overwrite to replace it."),
+)
+RAW_LENGTH = 300  # characters shown of an error that is not in our form
+
+
+def refusal_of(response: httpx2.Response) -> ServerRefused:
+    """The error that an answer with an error status stands for.
+
+    The server's own hint goes first; where it has none, one that fits the status is given.
+    """
+    fallback = dict(HINTS).get(response.status_code, "")
+    status = f"{response.status_code} {response.reason_phrase}".strip()
+    return _refusal(response.text, fallback=fallback, unless=f"The server answered {status}.")
+
+
+def refusal_in(data: str) -> ServerRefused:
+    """The error that arrived in the middle of a stream."""
+    return _refusal(data, fallback="", unless="The run failed.")
+
+
+def broken_off(message: str) -> ServerRefused:
+    return ServerRefused(
+        f"{message}.", hint="The server's log says more; it may have been stopped or restarted."
+    )
+
+
+def object_in(text: str) -> dict[str, Any] | None:
+    """The JSON object that `text` is, None if it is something else."""
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        return None
+    return cast(dict[str, Any], found) if isinstance(found, dict) else None
+
+
+def _refusal(text: str, *, fallback: str, unless: str) -> ServerRefused:
+    said = object_in(text) or {}
+    nested = said.get("error")
+    if isinstance(nested, dict):
+        said = {**said, **cast(dict[str, Any], nested)}
+    message = _message(said.get("detail")) or _message(said.get("message"))
+    message = message or text.strip()[:RAW_LENGTH] or unless
+    hints = [str(said.get("hint") or fallback)]
+    if run_id := said.get("run_id"):
+        hints.append(f"The server's log has more under run {run_id}.")
+    return ServerRefused(message, hint=" ".join(filter(None, hints)))
+
+
+def _message(detail: object) -> str:
+    if isinstance(detail, list):
+        return "; ".join(_problem(item) for item in cast(list[object], detail))
+    if isinstance(detail, str):
+        return detail
+    return json.dumps(detail) if detail else ""
+
+
+def _problem(item: object) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    problem = cast(dict[str, Any], item)
+    where = ".".join(str(part) for part in problem.get("loc", ()))
+    return f"{where}: {problem.get('msg', '')}" if where else str(problem.get("msg", problem))

@@ -1,0 +1,55 @@
+"""A deployment: a wrapper that is loaded and has a name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from hayserve.errors import HayserveError
+from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.capabilities import Capabilities
+
+Kind = Literal["agent", "pipeline", "unknown"]
+Origin = Literal["command line", "pipelines dir", "deployed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One loaded wrapper and all that the server knows of it.
+
+    Args:
+        name: The path it is served under, and its first model name.
+        aliases: More names for the same loaded instance.
+        wrapper: The instance that answers.
+        can: What it can do.
+        kind: What it holds, as a label.
+        description: One line for people; may be empty.
+        revision: The hash of what was loaded.
+        origin: Where it came from: what the server was started with, or a deploy.
+        loaded_at: When its `setup()` had ended, in UTC.
+        unload: Gives back what loading took.
+    """
+
+    name: str
+    wrapper: BasePipelineWrapper
+    can: Capabilities
+    aliases: tuple[str, ...] = ()
+    kind: Kind = "unknown"
+    description: str = ""
+    revision: str = ""
+    origin: Origin = "deployed"
+    loaded_at: datetime | None = None
+    unload: Callable[[], None] = field(default=lambda: None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedDeployment:
+    """Something that should be served and could not be loaded."""
+
+    name: str
+    error: HayserveError
+    origin: Origin

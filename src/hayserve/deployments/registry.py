@@ -1,0 +1,105 @@
+"""The table of what is served: read by every request, swapped as a whole by a deploy."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from hayserve.deployments.deployment import Deployment, FailedDeployment
+from hayserve.errors import NameTaken, NotFound
+
+
+class Registry:
+    """Finds deployments by name or alias.
+
+    Changes make a new table and then put it in place with one assignment, so that a reader, in
+    any thread, sees the old one or the new one.
+    """
+
+    def __init__(self) -> None:
+        self._by_name: Mapping[str, Deployment] = MappingProxyType({})
+        self._failed: Mapping[str, FailedDeployment] = MappingProxyType({})
+
+    def get(self, name: str) -> Deployment:
+        """The deployment that has `name` as its name or an alias.
+
+        Raises:
+            NotFound: There is none; the message says why if it failed to load.
+        """
+        found = self._by_name.get(name)
+        if found is not None:
+            return found
+        failed = self._failed.get(name)
+        if failed is not None:
+            raise NotFound(
+                f"{name!r} is not served because it failed to load: {failed.error.message}",
+                hint=failed.error.hint,
+            )
+        raise NotFound(
+            f"No deployment is named {name!r}.",
+            hint=f"Deployed: {', '.join(self._by_name) or 'nothing yet'}.",
+        )
+
+    def find(self, name: str) -> Deployment | None:
+        """As `get`, with None where there is none."""
+        return self._by_name.get(name)
+
+    def deployments(self) -> list[Deployment]:
+        """All that is served, in the order of deployment, each once."""
+        return list({id(entry): entry for entry in self._by_name.values()}.values())
+
+    def failed(self) -> list[FailedDeployment]:
+        """What should be served and could not be loaded."""
+        return list(self._failed.values())
+
+    def check_free(self, deployment_name: str, names: tuple[str, ...], *, overwrite: bool) -> None:
+        """Refuse names that another deployment has, and an own name that is not to be replaced.
+
+        Raises:
+            NameTaken: One of the names is taken.
+        """
+        for name in names:
+            taken_by = self._by_name.get(name)
+            if taken_by is None:
+                continue
+            if taken_by.name != deployment_name:
+                raise NameTaken(
+                    f"The name {name!r} belongs to the deployment {taken_by.name!r}.",
+                    hint="Choose another name, or undeploy that one first.",
+                )
+            if not overwrite:
+                raise NameTaken(
+                    f"Pipeline '{name}' already exists.",
+                    hint="Deploy with `--overwrite` to replace it.",
+                )
+
+    def put(self, deployment: Deployment) -> Deployment | None:
+        """Serve `deployment` from now on; gives the one that it replaces."""
+        before = self._by_name.get(deployment.name)
+        table = {name: entry for name, entry in self._by_name.items() if entry is not before}
+        self._by_name = MappingProxyType({**table, **dict.fromkeys(deployment.names, deployment)})
+        self._forget_failure(deployment.name)
+        return before
+
+    def fail(self, failure: FailedDeployment) -> None:
+        """Remember that something could not be loaded; what is served stays as it is."""
+        self._failed = MappingProxyType({**self._failed, failure.name: failure})
+
+    def remove(self, name: str) -> Deployment | None:
+        """Stop to serve the deployment with that name or alias, or forget that it failed.
+
+        Raises:
+            NotFound: There is none.
+        """
+        found = self._by_name.get(name)
+        if found is None and name in self._failed:
+            self._forget_failure(name)
+            return None
+        found = found or self.get(name)
+        self._by_name = MappingProxyType(
+            {key: entry for key, entry in self._by_name.items() if entry is not found}
+        )
+        return found
+
+    def _forget_failure(self, name: str) -> None:
+        self._failed = MappingProxyType(
+            {key: failure for key, failure in self._failed.items() if key != name}
+        )

@@ -1,0 +1,116 @@
+"""Carries the events of one run from the code that makes them to the one reader that sends them on.
+
+The event loop's own primitives are used, not anyio's: a run in a thread must be able to wake the
+loop without waiting for it, and does so once for all events that wait, not once per event.
+"""
+
+import asyncio
+import threading
+from collections import deque
+
+from hayserve.events import BytesDelta, Event, ReasoningDelta, TextDelta
+
+_OVERHEAD = 64
+
+
+class ChannelClosed(Exception):
+    """Nobody reads the channel any more; raised in the code that emits, so that it stops."""
+
+
+class Channel:
+    """A bounded queue of events with one reader on the event loop and writers anywhere.
+
+    Args:
+        capacity: How many bytes of events may wait before writers have to wait, in bytes.
+    """
+
+    def __init__(self, *, capacity: int = 256 * 1024) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._capacity = capacity
+        self._waiting: deque[Event] = deque()
+        self._size = 0
+        self._readable = asyncio.Event()
+        self._wake_is_on_its_way = False
+        self._has_room = threading.Event()
+        self._has_room.set()
+        self._room_on_loop = asyncio.Event()
+        self._room_on_loop.set()
+        self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def emit(self, event: Event) -> None:
+        """Add an event, from any thread; in a thread, wait while the channel is full.
+
+        On the event loop it never waits: call `room()` after it.
+
+        Raises:
+            ChannelClosed: The reader has left.
+        """
+        if threading.get_ident() == self._loop_thread:
+            self._add(event)
+            self._readable.set()
+            return
+        self._has_room.wait()
+        self._add(event)
+        if not self._wake_is_on_its_way:
+            self._wake_is_on_its_way = True
+            self._loop.call_soon_threadsafe(self._readable.set)
+
+    async def room(self) -> None:
+        """Wait until the channel is no longer full.
+
+        Raises:
+            ChannelClosed: The reader has left.
+        """
+        await self._room_on_loop.wait()
+        if self._closed:
+            raise ChannelClosed
+
+    async def receive(self) -> list[Event]:
+        """All events that wait, at least one."""
+        while not self._waiting:
+            self._readable.clear()
+            # Set before looking again: a writer that adds after the look must send a new wake.
+            self._wake_is_on_its_way = False
+            if not self._waiting:
+                await self._readable.wait()
+        self._wake_is_on_its_way = False
+        return self._take()
+
+    def close(self) -> None:
+        """Say that the reader has left: writers get `ChannelClosed` from now on."""
+        self._closed = True
+        self._make_room()
+
+    def _add(self, event: Event) -> None:
+        if self._closed:
+            raise ChannelClosed
+        self._waiting.append(event)
+        self._size += _size_of(event)
+        if self._size >= self._capacity:
+            self._has_room.clear()
+            self._room_on_loop.clear()
+
+    def _take(self) -> list[Event]:
+        taken: list[Event] = []
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        self._size = 0
+        self._make_room()
+        return taken
+
+    def _make_room(self) -> None:
+        self._has_room.set()
+        self._room_on_loop.set()
+
+
+def _size_of(event: Event) -> int:
+    if isinstance(event, TextDelta | ReasoningDelta):
+        return _OVERHEAD + len(event.text)
+    if isinstance(event, BytesDelta):
+        return _OVERHEAD + len(event.data)
+    return _OVERHEAD

@@ -1,0 +1,163 @@
+"""Executes runs: the one place where a wrapper's code is called.
+
+Every protocol comes through here. A run is any number of events and exactly one closing event.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import suppress
+from inspect import isawaitable
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from hayserve.errors import HayserveError, WrapperRefused
+from hayserve.events import (
+    Closing,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    StreamOpened,
+)
+from hayserve.runs.channel import Channel, ChannelClosed
+from hayserve.runs.live import LiveRun
+from hayserve.runs.run import Run
+from hayserve.wrappers.context import RunContext, current_run
+from hayserve.wrappers.failure import failure_of
+from hayserve.wrappers.items import Items, Stream, stream_in
+from hayserve.wrappers.streaming import PipelineStream
+
+logger = logging.getLogger("hayserve.runs")
+
+
+class Executor:
+    """Runs wrappers, the sync ones in threads of their own, the async ones on the event loop.
+
+    Runs belong to the executor and not to the request that asked for them. It is an async context
+    manager; leaving it cancels what is still under way.
+
+    Args:
+        threads: How many sync runs may be under way at once; more wait.
+        streaming_components: Which components stream where a wrapper does not say (see
+            `streaming_generator`).
+    """
+
+    def __init__(self, *, threads: int = 512, streaming_components: str = "") -> None:
+        self._limiter = anyio.CapacityLimiter(threads)
+        self._streaming_components = streaming_components
+        self._tasks = anyio.create_task_group()
+
+    async def __aenter__(self) -> "Executor":
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> bool | None:
+        self._tasks.cancel_scope.cancel()
+        return await self._tasks.__aexit__(*exc_info)
+
+    def start(self, run: Run) -> LiveRun:
+        """Start `run`; its events come through the channel of what is returned."""
+        live = LiveRun(run, Channel(), anyio.CancelScope())
+        self._tasks.start_soon(self._execute, live)
+        return live
+
+    async def _execute(self, live: LiveRun) -> None:
+        run, channel = live.run, live.channel
+        context = RunContext(run.id, streaming_components=self._streaming_components)
+        current_run.set(context)
+        ending: Closing = RunCancelled()
+        with live.scope:
+            ending = await self._ending_of(run, channel, context)
+        with suppress(ChannelClosed):
+            channel.emit(ending)
+
+    async def _ending_of(self, run: Run, channel: Channel, context: RunContext) -> Closing:
+        try:
+            result = await self._result_of(run, channel)
+        except ChannelClosed:
+            return RunCancelled()
+        except (Exception, SystemExit) as error:  # user code: anything can come out of it
+            failure = failure_of(error, name=run.deployment, method=run.method.name)
+            _log(run, failure)
+            return RunFailed(failure)
+        return RunFinished(result, usage=context.usage)
+
+    async def _result_of(self, run: Run, channel: Channel) -> Any:
+        if run.method.is_async:
+            value = run.method.function(**run.arguments)
+            if isawaitable(value):
+                value = await value
+            stream = stream_in(value)
+        else:
+            value, stream = await self._in_thread(_call, run, channel)
+        if stream is None:
+            return value
+        if stream.items is not None:
+            await self._in_thread(_pump, stream.items, stream.sse, channel)
+        elif stream.async_items is not None:
+            await _pump_async(stream.async_items, stream.sse, channel)
+        return None
+
+    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await anyio.to_thread.run_sync(
+            function, *args, abandon_on_cancel=True, limiter=self._limiter
+        )
+
+
+def _call(run: Run, channel: Channel) -> tuple[Any, Stream | None]:
+    """Call a sync method, and read its stream in the same thread if it returns one."""
+    value = run.method.function(**run.arguments)
+    stream = stream_in(value)
+    if stream is None or stream.items is None:
+        return value, stream
+    _pump(stream.items, stream.sse, channel)
+    return None, None
+
+
+def _pump(source: Iterator[Any], sse: bool, channel: Channel) -> None:  # noqa: FBT001 - goes through a thread
+    channel.emit(StreamOpened(sse=sse))
+    put = _emitter(channel)
+    if isinstance(source, PipelineStream):
+        source.drive(put)
+        return
+    try:
+        for item in source:
+            put(item)
+    finally:
+        if isinstance(source, Generator):
+            source.close()
+
+
+async def _pump_async(source: AsyncIterator[Any], sse: bool, channel: Channel) -> None:  # noqa: FBT001 - as above
+    channel.emit(StreamOpened(sse=sse))
+    put = _emitter(channel)
+    try:
+        async for item in source:
+            put(item)
+            await channel.room()
+    finally:
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
+
+
+def _emitter(channel: Channel) -> Callable[[object], None]:
+    events_of = Items().events_of
+
+    def put(item: object) -> None:
+        for event in events_of(item):
+            channel.emit(event)
+
+    return put
+
+
+def _log(run: Run, failure: HayserveError) -> None:
+    """The caller gets the failure; the operator, here and only here, the traceback."""
+    if isinstance(failure, WrapperRefused):
+        return
+    logger.error(
+        "run_failed",
+        extra={"run_id": run.id, "deployment": run.deployment, "method": run.method.name},
+        exc_info=failure.__cause__,
+    )

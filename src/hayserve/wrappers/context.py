@@ -1,0 +1,33 @@
+"""What a run tells the code that it calls: kept beside the call, so that wrappers need not pass it."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from hayserve.events import Usage
+
+
+@dataclass(slots=True)
+class RunContext:
+    """One run, as seen from inside it.
+
+    Args:
+        run_id: The run's id, which the caller and the log know too.
+        streaming_components: Which components of a pipeline stream where a call does not say:
+            empty for the last one, "all", or names separated by commas.
+    """
+
+    run_id: str
+    streaming_components: str = ""
+    _usage: list[Usage] = field(default_factory=list[Usage])
+
+    def add_usage(self, usage: Usage) -> None:
+        # A list and not a sum: appending is atomic, and components run in several threads.
+        self._usage.append(usage)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the model calls of this run used; None if none of them said."""
+        return sum(self._usage, start=Usage()) if self._usage else None
+
+
+current_run: ContextVar[RunContext | None] = ContextVar("current_run", default=None)

@@ -1,0 +1,130 @@
+"""Turns what a wrapper returns or yields into events."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from haystack.dataclasses import ChatMessage, StreamingChunk, ToolCallDelta
+
+from hayserve import events
+from hayserve.events import Delta
+from hayserve.wrappers.base import SSEStream
+from hayserve.wrappers.tool_calls import ToolCallAssembler, is_agents_own
+
+_FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter")
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream that a wrapper returned: exactly one of the two sources is set."""
+
+    sse: bool
+    items: Iterator[Any] | None = None
+    async_items: AsyncIterator[Any] | None = None
+
+
+def stream_in(value: object) -> Stream | None:
+    """The stream that `value` is; None if it is a plain value.
+
+    Iterators that are not generators count too, lists and other containers do not.
+    """
+    sse = isinstance(value, SSEStream)
+    source = value.stream if isinstance(value, SSEStream) else value
+    if hasattr(source, "__anext__"):
+        return Stream(sse=sse, async_items=cast(AsyncIterator[Any], source))
+    if hasattr(source, "__next__"):
+        return Stream(sse=sse, items=cast(Iterator[Any], source))
+    return None
+
+
+class Items:
+    """Translates the items of one stream; keeps the tool calls that are still incomplete."""
+
+    def __init__(self) -> None:
+        self._calls = ToolCallAssembler()
+
+    def events_of(self, item: object) -> list[Delta]:
+        """The events that one item of a stream stands for."""
+        if isinstance(item, str):
+            return [events.TextDelta(item)]
+        if isinstance(item, StreamingChunk):
+            return self._chunk(item)
+        if item is None:
+            return [events.TextDelta("")]
+        if isinstance(item, bytes):
+            return [events.BytesDelta(item)]
+        return [_object(item)]
+
+    def _chunk(self, chunk: StreamingChunk) -> list[Delta]:
+        found: list[Delta] = []
+        if chunk.reasoning:
+            found.append(events.ReasoningDelta(chunk.reasoning.reasoning_text))
+        elif chunk.tool_calls:
+            if is_agents_own(chunk):
+                self._calls.add(chunk.tool_calls)
+            else:
+                found += [_for_the_client(delta) for delta in chunk.tool_calls]
+        elif chunk.content:
+            found.append(events.TextDelta(chunk.content))
+        found += self._own_calls(chunk)
+        if chunk.finish_reason in _FINISH_REASONS:
+            found.append(events.ModelFinished(chunk.finish_reason))
+        return found
+
+    def _own_calls(self, chunk: StreamingChunk) -> list[Delta]:
+        found: list[Delta] = []
+        if chunk.finish_reason or chunk.tool_call_result:
+            found += [
+                events.ToolStarted(call.id, call.name, call.arguments)
+                for call in self._calls.complete()
+            ]
+        if chunk.tool_call_result:
+            origin = chunk.tool_call_result.origin
+            found.append(
+                events.ToolFinished(
+                    id=origin.id or "",
+                    name=origin.tool_name,
+                    result=as_text(chunk.tool_call_result.result),
+                    failed=chunk.tool_call_result.error,
+                )
+            )
+        return found
+
+
+def _for_the_client(delta: ToolCallDelta) -> Delta:
+    return events.ToolCallDelta(
+        index=delta.index, id=delta.id, name=delta.tool_name, arguments=delta.arguments or ""
+    )
+
+
+def _object(item: object) -> Delta:
+    to_event: Callable[[], Mapping[str, Any]] | None = getattr(item, "to_event_dict", None)
+    if callable(to_event):
+        event = to_event()
+        return events.ClientEvent(str(event.get("type", "")), event.get("data", {}))
+    if is_ready_made(item):
+        return events.ReadyMade(ready_made(item))
+    return events.TextDelta(as_text(item))
+
+
+def is_ready_made(item: object) -> bool:
+    """Whether `item` is an OpenAI object that the wrapper built itself, from whatever package."""
+    kind = getattr(item, "object", None)
+    return isinstance(kind, str) and callable(getattr(item, "model_dump", None))
+
+
+def ready_made(item: object) -> dict[str, Any]:
+    dump: Callable[..., dict[str, Any]] = getattr(item, "model_dump")  # noqa: B009 - typed access
+    return dump(mode="json", exclude_none=True)
+
+
+def as_text(value: object) -> str:
+    """`value` as text: its own if it has one, else JSON, else `str()`."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, ChatMessage):
+        return value.text or ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,163 @@
+"""Chooses what streams in an agent or a pipeline, and makes the call that runs it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, cast
+
+from haystack import Pipeline
+from haystack.components.agents import Agent
+from haystack.dataclasses import ChatMessage
+
+from hayserve.wrappers.context import current_run
+from hayserve.wrappers.items import as_text
+
+ALL = "all"
+StreamingComponents = Sequence[str] | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A component that streams. `owns_tool_calls`: it, or its pipeline, executes what it calls."""
+
+    name: str
+    component: Any
+    owns_tool_calls: bool
+
+    @property
+    def awaits_callbacks(self) -> bool:
+        """Whether its async form can be given an async callback.
+
+        Haystack's own components can. Others may define `run_async` and yet run their sync form
+        in a thread, where an async callback is an error; they get a sync one, which always works.
+        """
+        model = getattr(self.component, "chat_generator", self.component)
+        return hasattr(model, "run_async") and type(model).__module__.startswith("haystack.")
+
+
+def is_streaming_component(component: object) -> bool:
+    """Whether `component` takes a `streaming_callback` when it runs."""
+    run = getattr(component, "run", None)
+    if run is not None and "streaming_callback" in signature(run).parameters:
+        return True
+    sockets: Mapping[str, object] = getattr(
+        getattr(component, "__haystack_input__", None), "_sockets_dict", {}
+    )
+    return "streaming_callback" in sockets
+
+
+def find_all_streaming_components(pipeline: Pipeline) -> list[tuple[Any, str]]:
+    """The components of `pipeline` that can stream, with their names, in the pipeline's order."""
+    return [
+        (component, name) for name, component in pipeline.walk() if is_streaming_component(component)
+    ]
+
+
+def parse_streaming_components_setting(setting: str) -> list[str] | str | None:
+    """Read a setting: empty is None (the last one streams), "all", or names between commas."""
+    names = [name.strip() for name in setting.split(",") if name.strip()]
+    if not names:
+        return None
+    return ALL if [name.lower() for name in names] == [ALL] else names
+
+
+def targets_in(pipeline: Pipeline | Agent, chosen: StreamingComponents) -> list[Target]:
+    """The components that are to stream; empty if none of the pipeline's components can.
+
+    Raises:
+        ValueError: A chosen name is not a component of the pipeline that can stream.
+    """
+    if isinstance(pipeline, Agent):
+        return [Target("agent", pipeline, owns_tool_calls=True)]
+    executes_tools = any("ToolInvoker" in type(part).__name__ for _, part in pipeline.walk())
+    able = [
+        Target(name, component, owns_tool_calls=executes_tools or isinstance(component, Agent))
+        for component, name in find_all_streaming_components(pipeline)
+    ]
+    if chosen is None:
+        run = current_run.get()
+        chosen = parse_streaming_components_setting(run.streaming_components) if run else None
+    if chosen is None:
+        return able[-1:]
+    if chosen == ALL:
+        return able
+    return _named(able, [chosen] if isinstance(chosen, str) else chosen)
+
+
+def _named(able: Sequence[Target], names: Sequence[str]) -> list[Target]:
+    known = {target.name: target for target in able}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"No component named {unknown[0]!r} can stream. "
+            f"Components of this pipeline that can: {', '.join(map(repr, known)) or 'none'}."
+        )
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def with_callbacks(
+    pipeline: Pipeline | Agent,
+    args: Mapping[str, Any],
+    callbacks: Mapping[str, Callable[..., Any]],
+) -> dict[str, Any]:
+    """The arguments of a run with a streaming callback put in for each target."""
+    if isinstance(pipeline, Agent):
+        return {**args, **{"streaming_callback": callback for callback in callbacks.values()}}
+    if not callbacks:
+        return dict(args)
+    data = _by_component(pipeline, args)
+    for name, callback in callbacks.items():
+        data[name] = {**data.get(name, {}), "streaming_callback": callback}
+    return data
+
+
+def _by_component(pipeline: Pipeline, args: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`Pipeline.run` takes {input: value} too; a callback fits only into {component: {…}}."""
+    components = dict(pipeline.walk())
+    if all(name in components and isinstance(value, dict) for name, value in args.items()):
+        return {name: dict(cast(dict[str, Any], value)) for name, value in args.items()}
+    data: dict[str, dict[str, Any]] = {}
+    for component, inputs in pipeline.inputs().items():
+        given = {name: args[name] for name in inputs if name in args}
+        if given:
+            data[component] = given
+    unused = set(args) - {name for given in data.values() for name in given}
+    if unused:
+        raise ValueError(f"No component of this pipeline takes an input named {min(unused)!r}.")
+    return data
+
+
+def answer_of(result: object) -> str:
+    """The text of the answer in what an agent or a pipeline returned.
+
+    Looks, in the outputs of the last component that has one of them, for `last_message`,
+    `replies`, `answers` or `messages`; anything else is given as JSON.
+    """
+    if not isinstance(result, Mapping):
+        return as_text(result)
+    outputs = cast(Mapping[str, Any], result)
+    for candidate in (outputs, *reversed(list(outputs.values()))):
+        answer = _answer_in(candidate)
+        if answer is not None:
+            return answer
+    values = list(outputs.values())
+    only = cast(object, values[0]) if len(values) == 1 else None
+    if isinstance(only, Mapping) and len(cast(Mapping[str, Any], only)) == 1:
+        return as_text(next(iter(cast(Mapping[str, Any], only).values())))
+    return as_text(result)
+
+
+def _answer_in(outputs: object) -> str | None:
+    if not isinstance(outputs, Mapping):
+        return None
+    known = cast(Mapping[str, Any], outputs)
+    for key in ("last_message", "replies", "answers", "messages"):
+        value: object = known.get(key)
+        if isinstance(value, list) and value:
+            value = cast(list[object], value)[-1]
+        if isinstance(value, ChatMessage | str):
+            return as_text(value)
+        data = getattr(value, "data", None)  # haystack's GeneratedAnswer and its kin
+        if isinstance(data, str):
+            return data
+    return None

@@ -1,0 +1,96 @@
+"""Counts the tokens of a run's model calls by listening to Haystack's spans.
+
+Haystack reports the output of each model call to its tracer, whoever makes the call: an agent, a
+pipeline, or a wrapper that only returns a string. The tracer here passes everything on to the
+tracer that was there before.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+from haystack import tracing
+from haystack.dataclasses import ChatMessage
+from haystack.tracing import Span, Tracer
+
+from hayserve.events import Usage
+from hayserve.wrappers.context import current_run
+
+_MODEL_OUTPUTS = ("haystack.agent.step.llm.output", "haystack.component.output")
+
+
+class UsageSpan(Span):
+    """A span that reads the usage out of what a model returned."""
+
+    def __init__(self, inner: Span) -> None:
+        self._inner = inner
+
+    def set_tag(self, key: str, value: Any) -> None:
+        self._inner.set_tag(key, value)
+
+    def set_content_tag(self, key: str, value: Any) -> None:
+        run = current_run.get()
+        if run is not None and key in _MODEL_OUTPUTS:
+            for usage in usages_in(value):
+                run.add_usage(usage)
+        self._inner.set_content_tag(key, value)
+
+    def raw_span(self) -> Any:
+        return self._inner.raw_span()
+
+    def get_correlation_data_for_logs(self) -> dict[str, Any]:
+        return self._inner.get_correlation_data_for_logs()
+
+
+class UsageTracer(Tracer):
+    """Wraps the tracer that was in use, so that both see every span."""
+
+    def __init__(self, inner: Tracer) -> None:
+        self._inner = inner
+
+    @contextmanager
+    def trace(
+        self,
+        operation_name: str,
+        tags: dict[str, Any] | None = None,
+        parent_span: Span | None = None,
+    ) -> Iterator[Span]:
+        parent = parent_span._inner if isinstance(parent_span, UsageSpan) else parent_span  # noqa: SLF001 - our own class
+        with self._inner.trace(operation_name, tags=tags, parent_span=parent) as span:
+            yield UsageSpan(span)
+
+    def current_span(self) -> Span | None:
+        return self._inner.current_span()
+
+
+def count_usage() -> None:
+    """Start to count; called after each load, because a wrapper may have set its own tracer."""
+    if not isinstance(tracing.tracer.actual_tracer, UsageTracer):
+        tracing.enable_tracing(UsageTracer(tracing.tracer.actual_tracer))
+
+
+def usages_in(output: object) -> list[Usage]:
+    """The usage of each reply in the output of a chat generator; empty for anything else."""
+    if not isinstance(output, Mapping):
+        return []
+    replies: object = cast(Mapping[str, object], output).get("replies")
+    if not isinstance(replies, list):
+        return []
+    metas = [reply.meta for reply in cast(list[object], replies) if isinstance(reply, ChatMessage)]
+    return [_usage(meta["usage"]) for meta in metas if isinstance(meta.get("usage"), Mapping)]
+
+
+def _usage(said: Mapping[str, Any]) -> Usage:
+    prompt: Mapping[str, Any] = said.get("prompt_tokens_details") or {}
+    completion: Mapping[str, Any] = said.get("completion_tokens_details") or {}
+    return Usage(
+        input_tokens=_tokens(said, "prompt_tokens") or _tokens(said, "input_tokens"),
+        output_tokens=_tokens(said, "completion_tokens") or _tokens(said, "output_tokens"),
+        cached_tokens=_tokens(prompt, "cached_tokens"),
+        reasoning_tokens=_tokens(completion, "reasoning_tokens"),
+    )
+
+
+def _tokens(said: Mapping[str, Any], key: str) -> int:
+    value = said.get(key)
+    return value if isinstance(value, int) else 0
