@@ -1,0 +1,170 @@
+"""A stand-in for the server: answers as the HTTP API does, and says what it was sent."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+STATUS: dict[str, Any] = {
+    "status": "Up!",
+    "pipelines": ["greeter"],
+    "deployments": [
+        {
+            "name": "greeter",
+            "aliases": ["hello", "hi"],
+            "type": "agent",
+            "state": "Loaded",
+            "error": None,
+        },
+        {
+            "name": "broken",
+            "aliases": [],
+            "type": "unknown",
+            "state": "Failed",
+            "error": {"message": "No module named 'numpi'.", "hint": "Is it spelled right?"},
+        },
+    ],
+}
+
+
+async def status(request: Request) -> Response:
+    return JSONResponse(STATUS | {"authorization": request.headers.get("authorization")})
+
+
+async def nothing_deployed(request: Request) -> Response:
+    return JSONResponse({"status": "Up!", "pipelines": [], "deployments": []})
+
+
+async def deploy(request: Request) -> Response:
+    body = await request.json()
+    if body["name"] == "taken":
+        return JSONResponse({"detail": "Pipeline 'taken' already exists"}, status_code=409)
+    return JSONResponse(
+        {
+            "name": body["name"],
+            "success": True,
+            "endpoint": f"/{body['name']}/run",
+            "aliases": body.get("aliases", []),
+            "received": body,
+        }
+    )
+
+
+async def undeploy(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name == "absent":
+        return JSONResponse({"detail": "Pipeline 'absent' not found"}, status_code=404)
+    return JSONResponse({"success": True, "name": name})
+
+
+async def run_echo(request: Request) -> Response:
+    if request.headers["content-type"] == "application/json":
+        return JSONResponse({"result": await request.json()})
+    form: dict[str, list[str]] = {}
+    async with request.form() as fields:
+        for name, value in fields.multi_items():
+            form.setdefault(name, []).append(await _as_text(value))
+    return JSONResponse({"result": form})
+
+
+async def _as_text(value: UploadFile | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value.filename}: {(await value.read()).decode()}"
+
+
+async def run_text(request: Request) -> Response:
+    return PlainTextResponse("all at once")
+
+
+async def run_sse(request: Request) -> Response:
+    return _events("data: line 1\ndata: line 2\n\ndata: end\n\n")
+
+
+async def run_sse_that_fails(request: Request) -> Response:
+    return _events('data: so far\n\nevent: error\ndata: {"detail": "The tool broke."}\n\n')
+
+
+async def run_cut_off(request: Request) -> Response:
+    async def pieces() -> AsyncIterator[str]:
+        yield "so far"
+        raise ConnectionError("cut off by the test")
+
+    return StreamingResponse(pieces(), media_type="text/plain")
+
+
+async def chat(request: Request) -> Response:
+    body = await request.json()
+    said = body["messages"][0]["content"]
+    if not body.get("stream") or said == "plain":
+        return JSONResponse({"object": "chat.completion", "received": body})
+    return _events(CHATS[said])
+
+
+CHATS = {
+    "hello": (
+        'data: {"choices": [{"delta": {"role": "assistant", "content": "Good "}}]}\n\n'
+        'data: {"event": {"type": "status"}}\n\n'
+        'data: {"choices": [{"delta": {"content": "day"}}]}\n\n'
+        'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
+        "data: [DONE]\n\n"
+    ),
+    "without done": 'data: {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}\n\n',
+    "cut": 'data: {"choices": [{"delta": {"content": "half"}}]}\n\n',
+    "garbled": "data: no json\n\n",
+    "fail": 'data: {"error": {"message": "The model is asleep.", "hint": "Wake it."}}\n\n',
+}
+
+
+def _events(body: str) -> Response:
+    return Response(body, media_type="text/event-stream")
+
+
+def always(response: Response) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        return response
+
+    return answer
+
+
+def refuse(status_code: int, body: object) -> Callable[[Request], Response]:
+    return always(JSONResponse(body, status_code=status_code))
+
+
+PROBLEMS: dict[str, Any] = {
+    "detail": [
+        {"type": "missing", "loc": ["body", "question"], "msg": "Field required"},
+        {"type": "value_error", "loc": [], "msg": "Too short"},
+        "Odd",
+    ],
+    "hint": "See its schema.",
+    "run_id": "r42",
+}
+
+API = Starlette(
+    routes=[
+        Route("/status", status),
+        Route("/empty/status", nothing_deployed),
+        Route("/list/status", always(JSONResponse([]))),
+        Route("/text/status", always(PlainTextResponse("hello"))),
+        Route("/deploy_files", deploy, methods=["POST"]),
+        Route("/deploy-yaml", deploy, methods=["POST"]),
+        Route("/undeploy/{name}", undeploy, methods=["POST"]),
+        Route("/v1/chat/completions", chat, methods=["POST"]),
+        Route("/echo/run", run_echo, methods=["POST"]),
+        Route("/with space/run", run_echo, methods=["POST"]),
+        Route("/text/run", run_text, methods=["POST"]),
+        Route("/sse/run", run_sse, methods=["POST"]),
+        Route("/sse_fails/run", run_sse_that_fails, methods=["POST"]),
+        Route("/cut_off/run", run_cut_off, methods=["POST"]),
+        Route("/refuses/run", refuse(422, PROBLEMS), methods=["POST"]),
+        Route("/locked/run", refuse(401, {"detail": "No key."}), methods=["POST"]),
+        Route("/odd/run", refuse(500, {"detail": {"why": 1}}), methods=["POST"]),
+        Route("/mute/run", always(Response(status_code=502)), methods=["POST"]),
+        Route("/crashed/run", always(PlainTextResponse("Crash", 500)), methods=["POST"]),
+    ]
+)

@@ -1,0 +1,38 @@
+"""What the server refuses is said in the server's words."""
+
+import pytest
+
+from hayserve.cli.client import Client
+from hayserve.errors import ServerRefused
+
+
+def refused_by(server_url: str, name: str) -> ServerRefused:
+    with Client(server_url) as client, pytest.raises(ServerRefused) as refused:
+        client.run(name, {})
+    return refused.value
+
+
+def test_problems_are_listed_with_the_servers_hint_and_the_run(server_url: str) -> None:
+    error = refused_by(server_url, "refuses")
+    assert error.message == "body.question: Field required; Too short; Odd"
+    assert error.hint == "See its schema. The server's log has more under run r42."
+
+
+def test_a_status_has_a_hint_where_the_server_gave_none(server_url: str) -> None:
+    error = refused_by(server_url, "locked")
+    assert error.message == "No key."
+    assert "HAYSERVE_KEY" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("odd", '{"why": 1}'),
+        ("crashed", "Crash"),
+        ("mute", "The server answered 502 Bad Gateway."),
+    ],
+)
+def test_an_error_in_another_form_is_shown_all_the_same(
+    server_url: str, name: str, message: str
+) -> None:
+    assert refused_by(server_url, name).message == message
