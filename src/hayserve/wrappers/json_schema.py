@@ -1,0 +1,38 @@
+"""JSON Schemas that are made for reading: what cannot be described is left open, nothing raises."""
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import (
+    GenerateJsonSchema,
+    JsonSchemaMode,
+    JsonSchemaValue,
+    JsonSchemaWarningKind,
+)
+from pydantic_core import CoreSchema
+
+
+class _OpenJsonSchema(GenerateJsonSchema):
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:  # noqa: ARG002 (pydantic's signature)
+        return {}
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """A default that JSON cannot say is left out of the schema; nobody needs to hear of it."""
+
+
+def describe(
+    described: type[BaseModel] | TypeAdapter[Any], *, mode: JsonSchemaMode
+) -> dict[str, Any]:
+    """Give the JSON Schema of a model or a type; an open one where its own code raises.
+
+    Spec: https://json-schema.org/draft/2020-12
+    """
+    schema: CoreSchema = (
+        described.core_schema
+        if isinstance(described, TypeAdapter)
+        else described.__pydantic_core_schema__
+    )
+    try:
+        return _OpenJsonSchema(by_alias=True).generate(schema, mode=mode)
+    except Exception:  # noqa: BLE001 (a type may bring its own code for its schema)
+        return {}
