@@ -39,7 +39,7 @@ def typed(
 ) -> Typed:
     """Type a command in an empty folder; no setting comes from outside the test."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
 
     def type_in(*words: str) -> Outcome:

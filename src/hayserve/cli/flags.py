@@ -14,6 +14,8 @@ import typer
 
 Flags = TypeVar("Flags")
 
+SERVER = "Server"  # the heading in `--help` under which its address and key are explained
+
 Name = Annotated[str, typer.Argument(help="The name of the deployment.")]
 NewName = Annotated[
     str | None,
@@ -41,7 +43,7 @@ class Run:
 
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="[PATH]...", help="What to serve: folders or YAML files."),
+        typer.Argument(metavar="PATH", help="What to serve: folders or YAML files."),
     ] = field(default_factory=list[str])
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="The name of what is served.")
@@ -77,10 +79,14 @@ class Reach:
     """Flags of every command that talks to a server."""
 
     url: Annotated[
-        str | None, typer.Option("--url", help="Where the server is; also HAYSERVE_URL.")
+        str | None,
+        typer.Option(
+            "--url", help="Where the server is; also HAYSERVE_URL.", rich_help_panel=SERVER
+        ),
     ] = None
     key: Annotated[
-        str | None, typer.Option("--key", help="The server's key; also HAYSERVE_KEY.")
+        str | None,
+        typer.Option("--key", help="The server's key; also HAYSERVE_KEY.", rich_help_panel=SERVER),
     ] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False
 

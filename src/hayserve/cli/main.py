@@ -5,7 +5,8 @@ a web server.
 """
 
 import sys
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, cast
 
 import typer
 
@@ -24,7 +25,7 @@ def main() -> None:
     """Run the command line; what cannot be done is said on stderr, with exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         # a terminal that has no ✔ gets a ? and not a traceback
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        cast(TextIOWrapper, stream).reconfigure(errors="replace")
     try:
         app()
     except HayserveError as error:
@@ -100,4 +101,7 @@ def call(given: flags.CallOrChat) -> None:
     """Run a deployment and print its answer."""
     from hayserve.cli import call  # noqa: PLC0415  loaded only when called
 
-    call.chat(given) if given.chat is not None else call.call(given)
+    if given.chat is None:
+        call.call(given)
+    else:
+        call.chat(given, given.chat)

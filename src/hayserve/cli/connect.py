@@ -1,0 +1,61 @@
+"""Finds the server that a command talks to, and the key that it takes."""
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from hayserve.cli.client import Client
+from hayserve.cli.flags import Reach
+from hayserve.errors import Misconfigured
+from hayserve.settings import Settings, load, local_key_file
+
+
+def connect(given: Reach) -> Client:
+    """A client for the server that flags, environment or `.env` name.
+
+    Args:
+        given: `--url` and `--key`; what is not given comes from the settings, and the key of a
+            server on this machine from the file where that server left it.
+
+    Raises:
+        Misconfigured: A setting cannot be used, or the URL is none.
+    """
+    settings = load(url=given.url, key=given.key)
+    address = _split(settings.server_url)
+    local = _is_here(address.hostname or "")
+    return Client(
+        address.geturl(),
+        _key(settings, address, local=local),
+        verify=not settings.disable_ssl,
+        trust_env=not local,  # a proxy cannot reach this machine's own loopback
+    )
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        address = urlsplit(url)
+        usable = address.scheme in {"http", "https"} and address.hostname and address.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Misconfigured(
+            f"{url!r} is not the URL of a server.", hint="It looks like http://localhost:1416."
+        )
+    return urlsplit(url)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified  # 0.0.0.0 leads to this machine, too
+
+
+def _key(settings: Settings, address: SplitResult, *, local: bool) -> str | None:
+    if settings.key is not None:
+        return settings.key.get_secret_value()
+    if not local:
+        return None
+    port = address.port or (443 if address.scheme == "https" else 80)
+    file = settings.key_file or local_key_file(port)
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None

@@ -1,0 +1,85 @@
+"""What commands print: answers on stdout, errors and remarks on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hayserve.errors import HayserveError
+
+
+def success(message: str, *notes: str) -> None:
+    _say(Console(), ("✔ ", "bold green"), message, *notes)
+
+
+def remark(message: str) -> None:
+    """Say on stderr that something went well, where stdout holds an answer."""
+    _say(Console(stderr=True), ("✔ ", "bold green"), message)
+
+
+def failure(error: HayserveError) -> None:
+    hint = [error.hint] if error.hint else []
+    _say(Console(stderr=True), ("✘ Error: ", "bold red"), error.message, *hint)
+
+
+def waiting(message: str) -> AbstractContextManager[object]:
+    """Turn a spinner while a command waits; only a person at a terminal sees it."""
+    return Console(stderr=True).status(Text(message))
+
+
+def as_json(answer: object) -> None:
+    print(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def text(result: str) -> None:
+    print(result)
+
+
+def pieces(of: Iterable[str]) -> None:
+    """Print an answer as it comes; the line is ended also when it breaks off."""
+    try:
+        for piece in of:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    finally:
+        print()
+
+
+def status(url: str, answer: Mapping[str, Any]) -> None:
+    success(f"hayserve is up and running at: {url}")
+    deployments: list[dict[str, Any]] = answer.get("deployments", [])
+    if not deployments:
+        print("No pipelines currently deployed")
+        return
+    table = Table("№", "Name", "Aliases", "Type", "Status", "Error")
+    for number, one in enumerate(deployments, start=1):
+        table.add_row(*_row(number, one))
+    Console().print(table)
+
+
+def _row(number: int, one: Mapping[str, Any]) -> list[Text]:
+    state = str(one.get("state", ""))
+    style = "red" if state == "Failed" else "green"
+    return [
+        Text(str(number)),
+        Text(str(one.get("name", ""))),
+        Text(", ".join(one.get("aliases", []))),
+        Text(str(one.get("type", ""))),
+        Text(state, style=style),
+        Text(_reason(one.get("error") or {})),
+    ]
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    return " ".join(part for part in (error.get("message"), error.get("hint")) if part)
+
+
+def _say(console: Console, mark: tuple[str, str], message: str, *notes: str) -> None:
+    console.print(Text.assemble(mark, message), soft_wrap=True)
+    for note in notes:
+        console.print(Text(f"  {note}"), soft_wrap=True)

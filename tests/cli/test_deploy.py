@@ -1,0 +1,180 @@
+"""Commands that deploy and undeploy."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.outcome import Outcome, Typed
+
+YAML = "components: {}\n"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "greeter"
+    (folder / "assets" / "__pycache__").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    (folder / "pipeline_wrapper.py").write_bytes(b"x = 'caf\xc3\xa9'\r\n")
+    (folder / "assets" / "logo.png").write_bytes(b"\x89PNG")
+    (folder / "assets" / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"")
+    (folder / "assets" / "fast.so").write_bytes(b"")
+    (folder / ".env").write_text("KEY=secret")
+    (folder / ".git" / "config").write_text("")
+    return folder
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    file = tmp_path / "search.yml"
+    file.write_text(YAML)
+    return file
+
+
+def received(outcome: Outcome) -> dict[str, Any]:
+    assert outcome.code == 0, outcome.err
+    sent: dict[str, Any] = json.loads(outcome.out)["received"]
+    return sent
+
+
+FILES = {
+    "pipeline_wrapper.py": "x = 'café'\r\n",
+    "assets/logo.png": {"base64": base64.b64encode(b"\x89PNG").decode()},
+}
+
+
+def test_a_folder_is_deployed_under_its_own_name(
+    typed: Typed, server_url: str, bundle: Path
+) -> None:
+    assert received(typed("deploy", str(bundle), "--url", server_url, "--json")) == {
+        "name": "greeter",
+        "files": FILES,
+        "save_files": True,
+        "overwrite": False,
+        "aliases": [],
+    }
+
+
+def test_a_folder_named_by_where_it_is_has_a_name_too(
+    typed: Typed, server_url: str, bundle: Path
+) -> None:
+    path = str(bundle / "assets" / "..")
+    assert received(typed("deploy", path, "--url", server_url, "--json"))["name"] == "greeter"
+
+
+def test_what_a_setting_names_stays_behind(typed: Typed, server_url: str, bundle: Path) -> None:
+    (bundle.parent / ".env").write_text('HAYSERVE_FILES_TO_IGNORE_PATTERNS=["assets"]')
+    sent = received(typed("deploy", str(bundle), "--url", server_url, "--json"))
+    assert list(sent["files"]) == ["pipeline_wrapper.py"]
+
+
+def test_a_folder_is_deployed_as_asked(typed: Typed, server_url: str, bundle: Path) -> None:
+    words = ["deploy", str(bundle), "-n", "g", "-a", "x", "-a", "y", "-o", "-s"]
+    assert received(typed(*words, "--url", server_url, "--json")) == {
+        "name": "g",
+        "files": FILES,
+        "save_files": False,
+        "overwrite": True,
+        "aliases": ["x", "y"],
+    }
+
+
+def test_a_yaml_file_is_deployed_under_its_stem(
+    typed: Typed, server_url: str, pipeline: Path
+) -> None:
+    words = ["deploy", str(pipeline), "--alias", "find", "--skip-saving-files"]
+    assert received(typed(*words, "--url", server_url, "--json")) == {
+        "name": "search",
+        "source_code": YAML,
+        "save_file": False,
+        "overwrite": False,
+        "aliases": ["find"],
+    }
+
+
+def test_a_deployment_is_confirmed_with_its_aliases(
+    typed: Typed, server_url: str, bundle: Path
+) -> None:
+    shown = typed("deploy", str(bundle), "-a", "x", "-a", "y", "--url", server_url)
+    assert shown.out == "✔ Pipeline greeter successfully deployed!\n  Also called: x, y\n"
+
+
+def test_deploy_files_sends_what_hayhooks_sends(
+    typed: Typed, server_url: str, bundle: Path
+) -> None:
+    words = ["pipeline", "deploy-files", str(bundle), "-n", "g", "--url", server_url]
+    assert typed(*words).out == "✔ Pipeline g successfully deployed!\n"
+    assert received(typed(*words, "-o", "-s", "--json")) == {
+        "name": "g",
+        "files": FILES,
+        "save_files": False,
+        "overwrite": True,
+    }
+
+
+def test_deploy_files_wants_a_name(typed: Typed, bundle: Path) -> None:
+    assert typed("pipeline", "deploy-files", str(bundle)).code == 2
+
+
+def test_deploy_yaml_sends_what_hayhooks_sends(
+    typed: Typed, server_url: str, pipeline: Path
+) -> None:
+    words = ["pipeline", "deploy-yaml", str(pipeline), "--url", server_url]
+    assert typed(*words).out == "✔ Pipeline search successfully deployed!\n"
+    flags = ["-n", "s", "-o", "--description", "Finds", "--skip-mcp", "--no-save-file"]
+    assert received(typed(*words, *flags, "--json")) == {
+        "name": "s",
+        "source_code": YAML,
+        "overwrite": True,
+        "description": "Finds",
+        "skip_mcp": True,
+        "save_file": False,
+    }
+
+
+def test_a_name_that_is_taken_is_refused_with_a_way_out(
+    typed: Typed, server_url: str, bundle: Path
+) -> None:
+    shown = typed("deploy", str(bundle), "-n", "taken", "--url", server_url)
+    assert shown.code == 1
+    assert shown.err.splitlines() == [
+        "✘ Error: Pipeline 'taken' already exists",
+        "  Pass --overwrite to replace it.",
+    ]
+
+
+def test_a_folder_without_files_is_a_usage_error(typed: Typed, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    shown = typed("deploy", str(tmp_path / "empty"))
+    assert shown.code == 2
+    assert "has no files to serve" in shown.err
+
+
+def test_a_file_of_another_kind_is_a_usage_error(typed: Typed, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    shown = typed("deploy", str(tmp_path / "notes.txt"))
+    assert shown.code == 2
+    assert "neither a folder nor a YAML file" in shown.err
+
+
+def test_a_path_that_does_not_exist_is_a_usage_error(typed: Typed) -> None:
+    assert typed("deploy", "nowhere").code == 2
+
+
+@pytest.mark.parametrize("command", [["undeploy"], ["pipeline", "undeploy"]])
+def test_a_deployment_is_taken_off(typed: Typed, server_url: str, command: list[str]) -> None:
+    shown = typed(*command, "greeter", "--url", server_url)
+    assert shown.out == "✔ Pipeline greeter successfully undeployed!\n"
+
+
+def test_undeploying_answers_as_json(typed: Typed, server_url: str) -> None:
+    shown = typed("undeploy", "greeter", "--url", server_url, "--json")
+    assert json.loads(shown.out) == {"success": True, "name": "greeter"}
+
+
+def test_what_is_not_deployed_cannot_be_taken_off(typed: Typed, server_url: str) -> None:
+    shown = typed("undeploy", "absent", "--url", server_url)
+    assert shown.code == 1
+    assert "Pipeline 'absent' not found" in shown.err

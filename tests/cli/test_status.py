@@ -1,0 +1,47 @@
+"""`hayserve status` shows what is deployed."""
+
+import json
+
+from cli.outcome import Typed
+
+
+def test_deployments_are_listed_with_what_failed(typed: Typed, server_url: str) -> None:
+    shown = typed("status", "--url", server_url)
+    assert shown.code == 0
+    assert shown.out.startswith(f"✔ hayserve is up and running at: {server_url}\n")
+    assert [cell.strip() for cell in _row(shown.out, "greeter")] == [
+        "1", "greeter", "hello, hi", "agent", "Loaded", ""
+    ]  # fmt: skip
+    assert [cell.strip() for cell in _row(shown.out, "broken")] == [
+        "2", "broken", "", "unknown", "Failed", "No module named 'numpi'. Is it spelled right?"
+    ]  # fmt: skip
+
+
+def _row(table: str, name: str) -> list[str]:
+    (line,) = [line for line in table.splitlines() if f" {name} " in line]
+    return line.strip("│").split("│")
+
+
+def test_no_deployment_is_said(typed: Typed, server_url: str) -> None:
+    shown = typed("status", "--url", f"{server_url}/empty")
+    assert shown.out.endswith("No pipelines currently deployed\n")
+
+
+def test_the_answer_can_be_had_as_json(typed: Typed, server_url: str) -> None:
+    shown = typed("status", "--url", server_url, "--key", "k", "--json")
+    assert json.loads(shown.out)["authorization"] == "Bearer k"
+
+
+def test_an_absent_server_is_an_error_with_a_hint(typed: Typed, closed_url: str) -> None:
+    shown = typed("status", "--url", closed_url)
+    assert shown.code == 1
+    assert shown.out == ""
+    assert shown.err.splitlines() == [
+        f"✘ Error: No server answers at '{closed_url}'.",
+        "  Start one with `hayserve run`, or say where it is with --url or HAYSERVE_URL.",
+    ]
+
+
+def test_an_error_without_a_hint_is_one_line(typed: Typed, server_url: str) -> None:
+    shown = typed("call", "odd", "--url", server_url)
+    assert shown.err == '✘ Error: {"why": 1}\n'
