@@ -1,0 +1,99 @@
+"""What to tell people about an exception that came out of a wrapper's code."""
+
+import os
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+# Every deployment's code lives in a package of its own whose name begins like this; nobody wrote
+# that name, so it is taken out of what people read.
+PRIVATE_PREFIX = "_hayserve_"
+
+_LONGEST_TEXT = 2000
+_PRIVATE_PARENT = re.compile(rf"\b{PRIVATE_PREFIX}\d+_\w+\.")
+_PRIVATE_PACKAGE = re.compile(rf"\b{PRIVATE_PREFIX}\d+_(\w+)")
+_QUOTED_PATH = re.compile(r"""(['"])(?:[A-Za-z]:)?[\\/][^'"\n]*[\\/]([^'"\\/\n]+)[\\/]*\1""")
+_SEGMENT = r"""[^\s'"`<>|:;,()\[\]{}\\/]+"""
+_BARE_PATH = re.compile(
+    rf"(?:\bfile://|(?<![\w.:/\\…~-]))(?:[A-Za-z]:)?(?:[\\/]{{1,2}}{_SEGMENT})+[\\/]{{1,2}}({_SEGMENT})"
+)
+
+
+def explain(error: BaseException) -> str:
+    """The exception in one line, as a caller may see it.
+
+    It is the exception's type and text, without line breaks; an absolute path in the text is
+    reduced to its last part. An error that Haystack raised because a component failed is told as
+    the component's own error and the component's name.
+
+    Args:
+        error: What the wrapper's code raised.
+
+    Returns:
+        For example `ValueError: no such city (in component 'weather')`.
+    """
+    component = getattr(error, "component_name", None)
+    if isinstance(component, str) and error.__cause__ is not None:
+        return f"{explain(error.__cause__)} (in component {component!r})"
+    text = shorten_paths(_without_private_names(" ".join(_text_of(error).split())))
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[:_LONGEST_TEXT]}…"
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def user_frame(error: BaseException, folder: Path) -> str:
+    """Where in a wrapper's folder an exception arose.
+
+    Args:
+        error: What the wrapper's code raised.
+        folder: The folder that the wrapper was loaded from.
+
+    Returns:
+        The innermost line of the folder's files, such as `pipeline_wrapper.py line 12`; empty if
+        none of them took part.
+    """
+    root = os.path.realpath(folder)
+    for link in _chain(error):
+        inside = [
+            f"{Path(os.path.relpath(file, root)).as_posix()} line {line}"
+            for file, line in _places(link)
+            if file.startswith(root + os.sep)
+        ]
+        if inside:
+            return inside[-1]
+    return ""
+
+
+def shorten_paths(text: str) -> str:
+    """`text` with every absolute path reduced to its last part: `…/name`."""
+    return _BARE_PATH.sub(r"…/\1", _QUOTED_PATH.sub(r"\1…/\2\1", text))
+
+
+def _text_of(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return error.msg
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # user code: an exception may fail to describe itself
+        return ""
+
+
+def _without_private_names(text: str) -> str:
+    return _PRIVATE_PACKAGE.sub(r"\1", _PRIVATE_PARENT.sub("", text))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _places(error: BaseException) -> Iterator[tuple[str, int]]:
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        yield frame.f_code.co_filename, line
+    if isinstance(error, SyntaxError):
+        yield error.filename or "", error.lineno or 1
