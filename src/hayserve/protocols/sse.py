@@ -1,13 +1,13 @@
 """Writes the events of a run to a client as they come, and notices when the client leaves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hayserve.events import Event
+from hayserve.events import Event, RunCancelled
 from hayserve.runs.live import LiveRun, has_closed
 
 GRACE_SECONDS = 5.0
@@ -62,7 +62,7 @@ class EventStreamResponse(Response):
             for name, value in (headers or {}).items()
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_cancel_when_left, receive, tasks.cancel_scope)
@@ -99,6 +99,33 @@ class EventStreamResponse(Response):
                 await send(
                     {"type": "http.response.body", "body": self._keep_alive, "more_body": True}
                 )
+
+
+async def while_connected(
+    receive: Receive, live: LiveRun, read: Callable[[], Awaitable[list[Event]]]
+) -> list[Event]:
+    """What `read` gives; if the client leaves before that, the run is cancelled.
+
+    Args:
+        receive: The request's, whose body has been read.
+        live: The run that `read` listens to.
+        read: Such as `live.all_events`.
+
+    Returns:
+        The events; only a `RunCancelled` if the client has left.
+    """
+    events: list[Event] = [RunCancelled("the client left")]
+    is_read = False
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_when_left, receive, tasks.cancel_scope)
+            events = await read()
+            is_read = True
+            tasks.cancel_scope.cancel()
+    finally:
+        if not is_read:
+            live.cancel()
+    return events
 
 
 async def _cancel_when_left(receive: Receive, scope: anyio.CancelScope) -> None:
