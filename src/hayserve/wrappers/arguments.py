@@ -120,12 +120,18 @@ def _path(problem: Problem) -> str:
 def _refuse_if_unreadable(parameter: Accepted, *, method: str) -> None:
     config = ConfigDict(arbitrary_types_allowed=parameter.default is not Parameter.empty)
     try:
-        create_model("Probe", __config__=config, field=parameter.definition())
+        probe = create_model("Probe", __config__=config, field=parameter.definition())
+        probe.model_rebuild()  # raises where a model in it names a class that does not exist
     except Exception as error:  # a type may bring its own code for its schema
         raise DeployRefused(
             f"The parameter {parameter.name!r} of {method!r} has the type "
-            f"{parameter.annotation!r}, which a request cannot fill.",
+            f"{parameter.annotation!r}, which a request cannot fill: {_said(error)}.",
             hint="Annotate what JSON can say (text, numbers, lists, dicts, dataclasses, pydantic "
             "models, Haystack's dataclasses), or give it a default, which is then always used.",
             param=parameter.name,
         ) from error
+
+
+def _said(error: Exception) -> str:
+    # Pydantic goes on with advice for the author of a model.
+    return str(error).partition("\n")[0].partition(". Set ")[0].rstrip(".")

@@ -9,7 +9,6 @@ from pydantic.json_schema import (
     JsonSchemaValue,
     JsonSchemaWarningKind,
 )
-from pydantic_core import CoreSchema
 
 
 class _OpenJsonSchema(GenerateJsonSchema):
@@ -27,12 +26,8 @@ def describe(
 
     Spec: https://json-schema.org/draft/2020-12
     """
-    schema: CoreSchema = (
-        described.core_schema
-        if isinstance(described, TypeAdapter)
-        else described.__pydantic_core_schema__
-    )
+    adapter = described if isinstance(described, TypeAdapter) else TypeAdapter(described)
     try:
-        return _OpenJsonSchema(by_alias=True).generate(schema, mode=mode)
+        return _OpenJsonSchema(by_alias=True).generate(adapter.core_schema, mode=mode)
     except Exception:  # noqa: BLE001 (a type may bring its own code for its schema)
         return {}

@@ -164,7 +164,7 @@ class _MadeFromDict:
             return handler(value)
         raise PydanticCustomError(
             "object_parsing",
-            "Input should be an object that makes a {cls}: {error}",
+            "Input makes no {cls}: {error}",
             {"cls": self.cls.__name__, "error": f"{type(error).__name__}: {error}"},
         ) from error
 
@@ -181,9 +181,8 @@ def _is_openai_form(message: Mapping[str, Any]) -> bool:
     if isinstance(content, str):
         # Haystack refuses an empty text in OpenAI's form only.
         return message.get("role") not in {"user", "system"}
-    return not isinstance(content, list) or all(
-        "type" in part for part in cast("list[Any]", content)
-    )
+    parts: list[Any] = content if isinstance(content, list) else []
+    return all("type" in part for part in parts)
 
 
 def _chat_message_schema() -> dict[str, Any]:

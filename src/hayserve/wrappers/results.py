@@ -49,9 +49,10 @@ class Result:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = "".join(f"[{part!r}]" for part in first["loc"])
+            said = f"at {where}: {first['msg']}" if where else first["msg"]
             raise WrapperFailed(
                 f"{self._method!r} returned {_shown(result)}, which is not the "
-                f"{_name_of(self._annotation)} that it declares: {where} {first['msg']}.",
+                f"{_name_of(self._annotation)} that it declares: {said}.",
                 hint="Return what the annotation says, or change the annotation.",
             ) from error
         except Exception as error:  # serialisers of the wrapper's own classes may run
@@ -93,17 +94,19 @@ def _adapter_of(annotation: Any, *, method: str) -> TypeAdapter[Any]:
         members = tuple(arg for arg in get_args(annotation) if not _is_passed_on(arg))
         annotation = Union[members]  # noqa: UP007 (built at run time)
     try:
-        return TypeAdapter(annotation)
+        adapter = TypeAdapter(annotation)
+        adapter.rebuild()  # raises where a model in it names a class that does not exist
     except Exception as error:  # a type may bring its own code for its schema
         raise DeployRefused(
             f"The return annotation {_name_of(annotation)} of {method!r} cannot become JSON.",
             hint="Annotate what JSON can say, a Generator, a Response, or Any; "
             "or leave the annotation out.",
         ) from error
+    return adapter
 
 
 def _name_of(annotation: Any) -> str:
-    return annotation.__name__ if type(annotation) is type else str(annotation)
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 def _shown(value: Any) -> str:

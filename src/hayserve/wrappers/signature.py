@@ -8,7 +8,7 @@ from inspect import Parameter
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from docstring_parser import Docstring, ParseError, parse
+from docstring_parser import Docstring, parse
 from pydantic.fields import FieldInfo
 from starlette.datastructures import Headers, UploadFile
 
@@ -219,13 +219,7 @@ def _annotated_description(annotation: Any) -> str | None:
 
 def _docstring(method: Callable[..., Any]) -> Docstring:
     # `inspect.getdoc` would find the base class's docstring where the wrapper has none.
-    text = inspect.cleandoc(method.__doc__ or "")
-    try:
-        return parse(text)
-    except ParseError:
-        docstring = Docstring()
-        docstring.short_description = text.partition("\n")[0]
-        return docstring
+    return parse(inspect.cleandoc(method.__doc__ or ""))
 
 
 def _label(method: Callable[..., Any]) -> str:
