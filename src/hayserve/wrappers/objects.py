@@ -181,8 +181,7 @@ def _is_openai_form(message: Mapping[str, Any]) -> bool:
     if isinstance(content, str):
         # Haystack refuses an empty text in OpenAI's form only.
         return message.get("role") not in {"user", "system"}
-    parts: list[Any] = content if isinstance(content, list) else []
-    return all("type" in part for part in parts)
+    return content is None or all("type" in part for part in content)
 
 
 def _chat_message_schema() -> dict[str, Any]:
