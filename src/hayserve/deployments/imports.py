@@ -188,23 +188,22 @@ class PrivatePackage:
     def _is_meant(
         self, path: Names, *, top: Names, importer: str, wanted: Names, name: str
     ) -> bool:
-        place = ".".join((self.name, *top))
-        from_within = _is_below(importer, place)
-        if from_within and self._kind(top) == "file":
+        there = self._kind(top)
+        from_within = _is_below(importer, ".".join((self.name, *top)))
+        if not there or (from_within and there == "file"):
             return False
         if self._kind(path) in {"file", "package"} and not (from_within and path == top):
             return True
-        if any(self._kind((*path, item)) for item in wanted):
-            return True
-        return bool(self._kind(top)) and not self._is_elsewhere(name)
+        return any(self._kind((*path, item)) for item in wanted) or not self._is_elsewhere(name)
 
     def _kind(self, path: Names) -> Literal["file", "package", "folder", ""]:
         place = Path(self.folder, *path)
-        if any((place / f"__init__{end}").is_file() for end in _SUFFIXES):
+        is_folder = place.is_dir()
+        if is_folder and any((place / f"__init__{end}").is_file() for end in _SUFFIXES):
             return "package"
         if path and any(place.with_name(f"{path[-1]}{end}").is_file() for end in _SUFFIXES):
             return "file"
-        return "folder" if place.is_dir() else ""
+        return "folder" if is_folder else ""
 
     def _is_elsewhere(self, name: str) -> bool:
         """Whether a top-level module of that name exists outside of the folder."""
@@ -214,7 +213,7 @@ class PrivatePackage:
             return True
         if spec is None:
             return False
-        places = spec.submodule_search_locations or [spec.origin]
+        places = spec.submodule_search_locations or (spec.origin,)
         return any(not is_inside(place, self.folder) for place in places)
 
 
