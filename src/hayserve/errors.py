@@ -133,7 +133,9 @@ class WrapperRefused(RunFailed):
 
     code: ClassVar[str] = "wrapper_refused"
 
-    def __init__(self, status: int, detail: object, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: object, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail if isinstance(detail, str) else repr(detail))
         self.status = status
         self.detail = detail

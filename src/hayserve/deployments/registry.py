@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hayserve.deployments.deployment import Deployment, FailedDeployment
-from hayserve.errors import NameTaken, NotFound
+from hayserve.errors import NameTaken, NotFound, NotReady
 
 
 class Registry:
     """Finds deployments by name or alias.
+
+    `loading` holds the names that the server is loading for the first time.
 
     Changes make a new table and then put it in place with one assignment, so that a reader, in
     any thread, sees the old one or the new one.
@@ -17,16 +19,20 @@ class Registry:
     def __init__(self) -> None:
         self._by_name: Mapping[str, Deployment] = MappingProxyType({})
         self._failed: Mapping[str, FailedDeployment] = MappingProxyType({})
+        self.loading: frozenset[str] = frozenset()
 
     def get(self, name: str) -> Deployment:
         """The deployment that has `name` as its name or an alias.
 
         Raises:
+            NotReady: It is being loaded for the first time.
             NotFound: There is none; the message says why if it failed to load.
         """
         found = self._by_name.get(name)
         if found is not None:
             return found
+        if name in self.loading:
+            raise NotReady(f"{name!r} is being loaded.", hint="Try again in a moment.")
         failed = self._failed.get(name)
         if failed is not None:
             raise NotFound(

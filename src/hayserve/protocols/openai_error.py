@@ -11,7 +11,9 @@ from hayserve.protocols.statuses import status_of
 
 def error_object(error: HayserveError, *, run_id: str) -> dict[str, Any]:
     """`{"error": {"message", "type", "param", "code", "run_id"}}`."""
-    code = "model_not_found" if isinstance(error, NotFound) and error.param == "model" else error.code
+    code = (
+        "model_not_found" if isinstance(error, NotFound) and error.param == "model" else error.code
+    )
     return {
         "error": {
             "message": str(error),

@@ -7,15 +7,15 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import suppress
 from inspect import isawaitable
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import anyio
 import anyio.to_thread
 
-from hayserve.errors import HayserveError, WrapperRefused
+from hayserve.errors import HayserveError, InvalidRequest, WrapperRefused
 from hayserve.events import (
     Closing,
-    Event,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -25,8 +25,8 @@ from hayserve.runs.channel import Channel, ChannelClosed
 from hayserve.runs.live import LiveRun
 from hayserve.runs.run import Run
 from hayserve.wrappers.context import RunContext, current_run
-from hayserve.wrappers.failure import failure_of
 from hayserve.wrappers.items import Items, Stream, stream_in
+from hayserve.wrappers.refusal import failure_of
 from hayserve.wrappers.streaming import PipelineStream
 
 logger = logging.getLogger("hayserve.runs")
@@ -42,20 +42,33 @@ class Executor:
         threads: How many sync runs may be under way at once; more wait.
         streaming_components: Which components stream where a wrapper does not say (see
             `streaming_generator`).
+        show_tracebacks: Whether callers are given the traceback of a wrapper that failed.
     """
 
-    def __init__(self, *, threads: int = 512, streaming_components: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        threads: int = 512,
+        streaming_components: str = "",
+        show_tracebacks: bool = False,
+    ) -> None:
         self._limiter = anyio.CapacityLimiter(threads)
         self._streaming_components = streaming_components
+        self._show_tracebacks = show_tracebacks
         self._tasks = anyio.create_task_group()
 
-    async def __aenter__(self) -> "Executor":
+    async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
         return self
 
-    async def __aexit__(self, *exc_info: Any) -> bool | None:
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
         self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(*exc_info)
+        return await self._tasks.__aexit__(exc_type, exc_val, exc_tb)
 
     def start(self, run: Run) -> LiveRun:
         """Start `run`; its events come through the channel of what is returned."""
@@ -78,8 +91,13 @@ class Executor:
             result = await self._result_of(run, channel)
         except ChannelClosed:
             return RunCancelled()
-        except (Exception, SystemExit) as error:  # user code: anything can come out of it
-            failure = failure_of(error, name=run.deployment, method=run.method.name)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - user code: anything can come out of it
+            failure = failure_of(
+                error,
+                name=run.deployment,
+                method=run.method.name,
+                show_traceback=self._show_tracebacks,
+            )
             _log(run, failure)
             return RunFailed(failure)
         return RunFinished(result, usage=context.usage)
@@ -154,7 +172,7 @@ def _emitter(channel: Channel) -> Callable[[object], None]:
 
 def _log(run: Run, failure: HayserveError) -> None:
     """The caller gets the failure; the operator, here and only here, the traceback."""
-    if isinstance(failure, WrapperRefused):
+    if isinstance(failure, WrapperRefused | InvalidRequest):
         return
     logger.error(
         "run_failed",

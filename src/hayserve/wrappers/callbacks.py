@@ -136,5 +136,3 @@ def _listed(said: object) -> list[Any]:
     if said is None:
         return []
     return cast(list[Any], said) if isinstance(said, list) else [said]
-
-

@@ -1,4 +1,4 @@
-"""What a run tells the code that it calls: kept beside the call, so that wrappers need not pass it."""
+"""What a run tells the code that it calls, kept beside the call so that nobody passes it on."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field

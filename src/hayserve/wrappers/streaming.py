@@ -105,13 +105,11 @@ class PipelineStream(Generator[Any, None, None]):
             self._advance()
         return self._ready.popleft()
 
-    def throw(  # what a generator has
-        self, typ: Any, val: Any = None, tb: TracebackType | None = None, /
-    ) -> Any:
+    def throw(self, typ: Any, val: Any = None, _tb: TracebackType | None = None, /) -> Any:
         self._ended = self._abandoned = True
         self._ready.clear()
         self._lookahead.release()
-        return super().throw(typ, val, tb)
+        raise _exception(typ, val)
 
     def _advance(self) -> None:
         if not self._started:
@@ -190,16 +188,14 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
     async def asend(self, value: None, /) -> Any:  # noqa: ARG002 - what an async generator has
         return await self.__anext__()
 
-    async def athrow(  # what an async generator has
-        self, typ: Any, val: Any = None, tb: TracebackType | None = None, /
-    ) -> Any:
+    async def athrow(self, typ: Any, val: Any = None, _tb: TracebackType | None = None, /) -> Any:
         self._ended = True
         self._ready.clear()
         self._room.set()
         if self._task is not None and not self._shielded:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=1)
-        return await super().athrow(typ, val, tb)
+        raise _exception(typ, val)
 
     async def _advance(self) -> None:
         if self._task is None:
@@ -252,6 +248,13 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
         for call in reactions.to_the_end(result):
             items += await said_by_async(call)
         return [*reactions.external_events(), *items]
+
+
+def _exception(typ: Any, val: Any) -> BaseException:
+    """What `throw` is asked to raise: an exception, or a class and perhaps an instance of it."""
+    if isinstance(typ, BaseException):
+        return typ
+    return val if isinstance(val, BaseException) else typ()
 
 
 def streaming_generator(

@@ -49,7 +49,9 @@ def is_streaming_component(component: object) -> bool:
 def find_all_streaming_components(pipeline: Pipeline) -> list[tuple[Any, str]]:
     """The components of `pipeline` that can stream, with their names, in the pipeline's order."""
     return [
-        (component, name) for name, component in pipeline.walk() if is_streaming_component(component)
+        (component, name)
+        for name, component in pipeline.walk()
+        if is_streaming_component(component)
     ]
 
 
@@ -102,7 +104,8 @@ def with_callbacks(
 ) -> dict[str, Any]:
     """The arguments of a run with a streaming callback put in for each target."""
     if isinstance(pipeline, Agent):
-        return {**args, **{"streaming_callback": callback for callback in callbacks.values()}}
+        [callback] = callbacks.values()
+        return {**args, "streaming_callback": callback}
     if not callbacks:
         return dict(args)
     data = _by_component(pipeline, args)
@@ -140,11 +143,21 @@ def answer_of(result: object) -> str:
         answer = _answer_in(candidate)
         if answer is not None:
             return answer
-    values = list(outputs.values())
-    only = cast(object, values[0]) if len(values) == 1 else None
-    if isinstance(only, Mapping) and len(cast(Mapping[str, Any], only)) == 1:
-        return as_text(next(iter(cast(Mapping[str, Any], only).values())))
-    return as_text(result)
+    return as_text(_only_value(_only_value(outputs)))
+
+
+def _only_value(value: object) -> object:
+    """What a mapping with one key holds; anything else is given as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    values = list(cast(Mapping[str, object], value).values())
+    return values[0] if len(values) == 1 else cast(object, value)
+
+
+def _last(value: object) -> object:
+    if isinstance(value, list) and value:
+        return cast(list[object], value)[-1]
+    return cast(object, value)
 
 
 def _answer_in(outputs: object) -> str | None:
@@ -152,9 +165,7 @@ def _answer_in(outputs: object) -> str | None:
         return None
     known = cast(Mapping[str, Any], outputs)
     for key in ("last_message", "replies", "answers", "messages"):
-        value: object = known.get(key)
-        if isinstance(value, list) and value:
-            value = cast(list[object], value)[-1]
+        value = _last(known.get(key))
         if isinstance(value, ChatMessage | str):
             return as_text(value)
         data = getattr(value, "data", None)  # haystack's GeneratedAnswer and its kin

@@ -5,13 +5,12 @@ pipeline, or a wrapper that only returns a string. The tracer here passes everyt
 tracer that was there before.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from haystack import tracing
 from haystack.dataclasses import ChatMessage
-from haystack.tracing import Span, Tracer
+from haystack.tracing.tracer import Span, Tracer, enable_tracing, tracer
 
 from hayserve.events import Usage
 from hayserve.wrappers.context import current_run
@@ -23,23 +22,23 @@ class UsageSpan(Span):
     """A span that reads the usage out of what a model returned."""
 
     def __init__(self, inner: Span) -> None:
-        self._inner = inner
+        self.inner = inner
 
     def set_tag(self, key: str, value: Any) -> None:
-        self._inner.set_tag(key, value)
+        self.inner.set_tag(key, value)
 
     def set_content_tag(self, key: str, value: Any) -> None:
         run = current_run.get()
         if run is not None and key in _MODEL_OUTPUTS:
             for usage in usages_in(value):
                 run.add_usage(usage)
-        self._inner.set_content_tag(key, value)
+        self.inner.set_content_tag(key, value)
 
     def raw_span(self) -> Any:
-        return self._inner.raw_span()
+        return self.inner.raw_span()
 
     def get_correlation_data_for_logs(self) -> dict[str, Any]:
-        return self._inner.get_correlation_data_for_logs()
+        return self.inner.get_correlation_data_for_logs()
 
 
 class UsageTracer(Tracer):
@@ -54,8 +53,8 @@ class UsageTracer(Tracer):
         operation_name: str,
         tags: dict[str, Any] | None = None,
         parent_span: Span | None = None,
-    ) -> Iterator[Span]:
-        parent = parent_span._inner if isinstance(parent_span, UsageSpan) else parent_span  # noqa: SLF001 - our own class
+    ) -> Generator[Span]:
+        parent = parent_span.inner if isinstance(parent_span, UsageSpan) else parent_span
         with self._inner.trace(operation_name, tags=tags, parent_span=parent) as span:
             yield UsageSpan(span)
 
@@ -65,8 +64,8 @@ class UsageTracer(Tracer):
 
 def count_usage() -> None:
     """Start to count; called after each load, because a wrapper may have set its own tracer."""
-    if not isinstance(tracing.tracer.actual_tracer, UsageTracer):
-        tracing.enable_tracing(UsageTracer(tracing.tracer.actual_tracer))
+    if not isinstance(tracer.actual_tracer, UsageTracer):
+        enable_tracing(UsageTracer(tracer.actual_tracer))
 
 
 def usages_in(output: object) -> list[Usage]:

@@ -1,0 +1,108 @@
+"""What can be served, as a path on the command line names it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from hayserve.deployments.deployment import Origin
+from hayserve.errors import Misconfigured
+
+WRAPPER_FILE = "pipeline_wrapper.py"
+YAML_SUFFIXES = (".yml", ".yaml")
+_ACCEPTED = (
+    "A path is a folder with a `pipeline_wrapper.py`, a folder of such folders and `.yml` files, "
+    "a `.yml` pipeline, or `file.py:object`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing to serve.
+
+    Args:
+        name: The name it gets.
+        kind: A wrapper's folder, a pipeline in YAML, or an object in a Python file.
+        path: The folder or file.
+        object: The object's name in the file, for kind "object".
+        aliases: More names for it.
+        origin: Who named it.
+        revision: The hash of its files, where it is known.
+        description: One line for people; empty to take the wrapper's own.
+        skip_mcp: Whether it is kept out of the list of MCP tools.
+    """
+
+    name: str
+    kind: Literal["folder", "yaml", "object"]
+    path: Path
+    object: str = ""
+    aliases: tuple[str, ...] = ()
+    origin: Origin = "command line"
+    revision: str = ""
+    description: str = ""
+    skip_mcp: bool = False
+
+
+def targets_at(text: str, *, origin: Origin = "command line") -> list[Target]:
+    """What the path `text` names; a folder of deployments names several.
+
+    Raises:
+        Misconfigured: There is nothing at the path that can be served.
+    """
+    file_text, colon, wanted = text.rpartition(":")
+    if colon and file_text.endswith(".py"):
+        return [_object_target(Path(file_text), wanted, origin)]
+    path = Path(text)
+    if not path.exists():
+        raise Misconfigured(f"There is nothing at {text!r}.", hint=_ACCEPTED)
+    if path.is_dir():
+        found = targets_in(path, origin=origin)
+    elif path.suffix in YAML_SUFFIXES:
+        found = [Target(path.stem, "yaml", path, origin=origin)]
+    elif path.suffix == ".py":
+        found = [_object_target(path, "PipelineWrapper", origin)]
+    else:
+        found = []
+    if not found:
+        raise Misconfigured(f"{text!r} holds nothing that can be served.", hint=_ACCEPTED)
+    return found
+
+
+def targets_in(folder: Path, *, origin: Origin) -> list[Target]:
+    """What a folder holds: itself if it is a wrapper's, else what lies directly in it."""
+    if (folder / WRAPPER_FILE).is_file():
+        return [Target(folder.resolve().name, "folder", folder, origin=origin)]
+    files = [
+        Target(path.stem, "yaml", path, origin=origin)
+        for path in sorted(folder.iterdir())
+        if path.suffix in YAML_SUFFIXES and path.is_file() and not path.name.startswith(".")
+    ]
+    folders = [
+        Target(path.name, "folder", path, origin=origin)
+        for path in sorted(folder.iterdir())
+        if (path / WRAPPER_FILE).is_file() and not path.name.startswith(".")
+    ]
+    return files + folders
+
+
+def named(targets: Sequence[Target], *, name: str | None, aliases: Sequence[str]) -> list[Target]:
+    """`targets` with the name and aliases that were given for the one that there is.
+
+    Raises:
+        Misconfigured: A name or alias was given and there are several targets.
+    """
+    if not name and not aliases:
+        return list(targets)
+    if len(targets) != 1:
+        raise Misconfigured(
+            f"`--name` and `--alias` are for one deployment, and {len(targets)} are named here.",
+            hint="Name one path, or leave the names to the folders.",
+        )
+    [only] = targets
+    return [replace(only, name=name or only.name, aliases=tuple(aliases))]
+
+
+def _object_target(file: Path, wanted: str, origin: Origin) -> Target:
+    if not file.is_file():
+        raise Misconfigured(f"There is no file {str(file)!r}.", hint=_ACCEPTED)
+    return Target(file.stem, "object", file, object=wanted, origin=origin)

@@ -1,0 +1,144 @@
+"""Puts the parts together into one ASGI application; nowhere else are they."""
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+
+import hayserve
+from hayserve.deployments.deploy import Deployer
+from hayserve.deployments.registry import Registry
+from hayserve.deployments.store import Store
+from hayserve.deployments.target import Target
+from hayserve.protocols.admin.routes import Admin
+from hayserve.protocols.openai_chat.routes import OpenAIChat
+from hayserve.protocols.openai_responses.routes import OpenAIResponses
+from hayserve.protocols.rest.openapi import OpenAPI
+from hayserve.protocols.rest.routes import Rest
+from hayserve.runs.execute import Executor
+from hayserve.server.error_responses import handlers
+from hayserve.server.guard import Guard, write_local_key
+from hayserve.server.health import Health
+from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
+from hayserve.server.middleware import RunIds
+from hayserve.settings import Settings, load
+
+# A deployment of one of these names would never, or not always, be asked. `chat`, `files` and
+# `responses` are not among them: nothing else is served at /chat/run.
+RESERVED = frozenset(
+    {
+        "a2a",
+        "console",
+        "deploy-yaml",
+        "deploy_files",
+        "docs",
+        "healthz",
+        "keys",
+        "mcp",
+        "metrics",
+        "models",
+        "openapi.json",
+        "readyz",
+        "redoc",
+        "runs",
+        "status",
+        "undeploy",
+        "v1",
+    }
+)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    targets: Sequence[Target] | None = None,
+    reload: bool = False,
+    when_loaded: WhenLoaded = lambda _: None,
+) -> Starlette:
+    """The server as an ASGI application.
+
+    Args:
+        settings: The settings; by default read from the environment.
+        targets: What to serve from the start; by default what the pipelines folder holds. What was
+            deployed to this server earlier is served too.
+        reload: Whether a deployment is loaded again when its files change.
+        when_loaded: Called with the registry when everything was loaded or has failed.
+
+    Returns:
+        The application. What it serves is loaded when its lifespan starts.
+
+    Raises:
+        Misconfigured: A setting cannot be used.
+    """
+    settings = settings or load()
+    registry = Registry()
+    executor = Executor(
+        threads=settings.threads,
+        streaming_components=settings.streaming_components,
+        show_tracebacks=settings.show_tracebacks,
+    )
+    deployer = Deployer(
+        registry,
+        Store(settings.data_dir),
+        reserved=RESERVED,
+        at_once=settings.startup_deploy_workers
+        if settings.startup_deploy_strategy == "parallel"
+        else 1,
+    )
+    guard = None if settings.insecure else Guard(write_local_key(settings.local_key_file))
+    return Starlette(
+        routes=_routes(registry, executor, _admin(Admin(registry, deployer), guard)),
+        middleware=_middleware(settings),
+        exception_handlers=handlers(),
+        lifespan=Lifespan(
+            settings,
+            registry=registry,
+            executor=executor,
+            deployer=deployer,
+            start=Start(targets, reload=reload, when_loaded=when_loaded),
+        ),
+    )
+
+
+def _routes(registry: Registry, executor: Executor, admin: Sequence[Route]) -> list[Route]:
+    rest = Rest(registry, executor).routes()
+    fixed = [
+        *OpenAIChat(registry, executor).routes(),
+        *OpenAIResponses(registry, executor).routes(),
+        *Health(registry).routes(),
+        *admin,
+    ]
+    description = OpenAPI(registry, fixed, version=hayserve.__version__).routes()
+    return [*fixed, *description, *rest]
+
+
+def _admin(admin: Admin, guard: Guard | None) -> list[Route]:
+    if guard is None:
+        return [*admin.routes(), *admin.guarded_routes()]
+    return [
+        *admin.routes(),
+        *(
+            Route(route.path, guard.on(route.endpoint), methods=["POST"])
+            for route in admin.guarded_routes()
+        ),
+    ]
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    chain = [Middleware(RunIds)]
+    if settings.cors_allow_origins or settings.cors_allow_origin_regex:
+        chain.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_allow_origins,
+                allow_methods=settings.cors_allow_methods,
+                allow_headers=settings.cors_allow_headers,
+                allow_credentials=settings.cors_allow_credentials,
+                allow_origin_regex=settings.cors_allow_origin_regex,
+                expose_headers=settings.cors_expose_headers,
+                max_age=settings.cors_max_age,
+            )
+        )
+    return chain

@@ -1,0 +1,56 @@
+"""Writes the log: one line per event, its name first and then its fields."""
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger as wrappers_log
+
+from hayserve.settings import Settings
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+# loguru has two levels that the standard library has not.
+_LEVELS = {"TRACE": 5, "SUCCESS": 25}
+
+
+class LineFormatter(logging.Formatter):
+    """`2026-01-31 12:00:00 INFO hayserve.server deployed deployment=hello`."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
+        fields = "".join(
+            f" {name}={value!r}" if " " in str(value) else f" {name}={value}"
+            for name, value in vars(record).items()
+            if name not in _STANDARD
+        )
+        return super().formatMessage(record) + fields
+
+
+def configure_logs(settings: Settings) -> None:
+    """Send everything that is logged, by the server and by wrappers, to standard error."""
+    for name, number in _LEVELS.items():
+        logging.addLevelName(number, name)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(_LEVELS.get(settings.log_level) or settings.log_level)
+    for noisy in ("httpx", "httpx2", "watchfiles"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    wrappers_log.remove()
+    wrappers_log.add(_forward, level=0, format="{message}", backtrace=False)
+
+
+def _forward(message: "Message") -> None:
+    record: dict[str, Any] = dict(message.record)
+    logging.getLogger(record["name"] or "wrapper").log(
+        record["level"].no,
+        "%s",
+        str(message).rstrip("\n"),
+        extra={key: value for key, value in record["extra"].items() if key not in _STANDARD},
+    )

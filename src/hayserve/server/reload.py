@@ -1,0 +1,30 @@
+"""Loads a deployment again when its files change: for people who are writing one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - an optional backend's type
+
+from hayserve.deployments.deploy import Deployer
+from hayserve.deployments.target import Target
+
+
+async def reload_on_change(targets: Sequence[Target], deployer: Deployer) -> None:
+    """Watch the folders of `targets` until cancelled."""
+    if not targets:
+        return
+    async for changes in awatch(*{_folder_of(target) for target in targets}):
+        changed = [Path(path) for _, path in changes]
+        for target in targets:
+            if any(_belongs(path, target) for path in changed):
+                await deployer.reload(target)
+
+
+def _belongs(path: Path, target: Target) -> bool:
+    if target.kind == "yaml":
+        return path == target.path.resolve()
+    return path.is_relative_to(_folder_of(target))
+
+
+def _folder_of(target: Target) -> Path:
+    return (target.path if target.kind == "folder" else target.path.parent).resolve()

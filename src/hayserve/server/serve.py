@@ -1,0 +1,79 @@
+"""Runs the server in this process until it is told to stop."""
+
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from hayserve.deployments.registry import Registry
+from hayserve.deployments.target import Target, named, targets_at
+from hayserve.server.app import create_app
+from hayserve.server.guard import check_address
+from hayserve.server.logs import configure_logs
+from hayserve.server.welcome import welcome
+from hayserve.settings import Settings, load
+
+
+def serve(
+    settings: Settings,
+    paths: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    aliases: Sequence[str] = (),
+    reload: bool = False,
+) -> None:
+    """Serve what `paths` name, or without any what the pipelines folder holds, until stopped.
+
+    Args:
+        settings: The settings.
+        paths: Folders, YAML files and `file.py:object`s.
+        name: The name of the one deployment that `paths` names.
+        aliases: More names for it.
+        reload: Load a deployment again when its files change.
+
+    Raises:
+        Misconfigured: A path names nothing, or the address may not be listened on.
+    """
+    check_address(settings.host, insecure=settings.insecure)
+    targets: list[Target] | None = None
+    if paths:
+        found = [target for path in paths for target in targets_at(path)]
+        targets = named(found, name=name, aliases=aliases)
+    configure_logs(settings)
+
+    def when_loaded(registry: Registry) -> None:
+        print(welcome(registry, url=settings.server_url), file=sys.stderr, flush=True)  # noqa: T201 - for whoever started it
+
+    app = create_app(settings, targets=targets, reload=reload, when_loaded=when_loaded)
+    _run(app, settings)
+
+
+def run_app(app: ASGIApp, *, host: str | None = None, port: int | None = None) -> None:
+    """Serve an application that `create_app()` made.
+
+    Args:
+        app: The application.
+        host: The address; by default the setting.
+        port: The port; by default the setting.
+
+    Raises:
+        Misconfigured: A setting cannot be used, or the address may not be listened on.
+    """
+    settings = load(host=host, port=port)
+    check_address(settings.host, insecure=settings.insecure)
+    configure_logs(settings)
+    _run(app, settings)
+
+
+def _run(app: ASGIApp, settings: Settings) -> None:
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        root_path=settings.root_path,
+        log_config=None,
+        access_log=settings.access_log,
+        timeout_graceful_shutdown=settings.graceful_shutdown_timeout,
+        server_header=False,
+    )

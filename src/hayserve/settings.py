@@ -1,0 +1,160 @@
+"""Every setting, read once at the edge from arguments, the environment and a `.env` file.
+
+A setting `port` is the environment variable `HAYSERVE_PORT`; where Hayhooks has the same setting,
+`HAYHOOKS_PORT` is read too and `HAYSERVE_PORT` wins.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from dotenv import dotenv_values, find_dotenv
+from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from hayserve.errors import Misconfigured
+
+PREFIX = "HAYSERVE_"
+OLD_PREFIX = "HAYHOOKS_"
+LogLevel = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _names(field: str) -> AliasChoices:
+    return AliasChoices(f"{PREFIX}{field.upper()}", f"{OLD_PREFIX}{field.upper()}")
+
+
+class Settings(BaseSettings):
+    """The settings of a server and of the command line that talks to it."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        alias_generator=AliasGenerator(validation_alias=_names),
+        populate_by_name=True,
+        case_sensitive=True,
+        frozen=True,
+        extra="ignore",
+    )
+
+    host: str = Field("localhost", description="The address to listen on.")
+    port: int = Field(1416, ge=0, le=65535, description="The port; 0 takes a free one.")
+    root_path: str = Field("", description="The path that a proxy puts before every URL.")
+    pipelines_dir: Path = Field(
+        Path("pipelines"), description="A folder whose wrappers and YAML files are served at start."
+    )
+    additional_python_path: str = Field(
+        "", description="A folder that wrappers may import shared modules from."
+    )
+    data_dir: Path = Field(
+        Path(".hayserve"), description="Where the server keeps what was deployed to it."
+    )
+    insecure: bool = Field(
+        default=False,
+        description="Deploys without a key, from any host and origin, on any address.",
+    )
+    key_file: Path | None = Field(
+        None, description="Where the server writes its local key; by default one file per port."
+    )
+    threads: int = Field(512, ge=1, description="How many sync runs may be under way at once.")
+    streaming_components: str = Field(
+        "", description="Which components stream by default: none for the last, `all`, or names."
+    )
+    show_tracebacks: bool = Field(
+        default=False, description="Callers get the traceback of a wrapper that failed."
+    )
+    graceful_shutdown_timeout: int = Field(
+        5, ge=0, le=300, description="How long runs may go on when the server stops, in seconds."
+    )
+    startup_deploy_strategy: Literal["parallel", "sequential"] = Field(
+        "parallel", description="How deployments are loaded at start."
+    )
+    startup_deploy_workers: int = Field(
+        4, ge=1, le=32, description="How many deployments are loaded at a time at start."
+    )
+    files_to_ignore_patterns: list[str] = Field(
+        ["*.pyc", "*.pyo", "*.pyd", "__pycache__", "*.so", "*.egg", "*.egg-info"],
+        description="Names of files and folders that a deploy leaves out.",
+    )
+    cors_allow_origins: list[str] = Field([], description="Origins whose pages may call.")
+    cors_allow_methods: list[str] = Field(["*"], description="Methods that such pages may use.")
+    cors_allow_headers: list[str] = Field(["*"], description="Headers that such pages may send.")
+    cors_allow_credentials: bool = Field(
+        default=False, description="Whether such pages may send cookies."
+    )
+    cors_allow_origin_regex: str | None = Field(
+        None, description="A pattern for more such origins."
+    )
+    cors_expose_headers: list[str] = Field([], description="Headers that such pages may read.")
+    cors_max_age: int = Field(600, ge=0, description="How long browsers keep this, in seconds.")
+    log_level: LogLevel = Field(
+        "INFO",
+        validation_alias=AliasChoices("HAYSERVE_LOG_LEVEL", "HAYHOOKS_LOG_LEVEL", "LOG"),
+        description="The least severe messages that are logged.",
+    )
+    access_log: bool = Field(default=True, description="Whether each request is logged.")
+
+    url: str | None = Field(None, description="The server that the command line talks to.")
+    key: SecretStr | None = Field(None, description="The key that the command line shows it.")
+    use_https: bool = Field(default=False, description="The command line speaks HTTPS.")
+    disable_ssl: bool = Field(
+        default=False, description="The command line accepts any certificate."
+    )
+
+    @property
+    def server_url(self) -> str:
+        """Where the command line finds the server."""
+        if self.url:
+            return self.url.rstrip("/")
+        scheme = "https" if self.use_https else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}{self.root_path.rstrip('/')}"
+
+    @property
+    def local_key_file(self) -> Path:
+        """The file with the key for deploying to the server on this machine and port."""
+        return self.key_file or local_key_file(self.port)
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` that are None do not count.
+
+    Raises:
+        Misconfigured: A value cannot be used; the message names the variable.
+    """
+    given: dict[str, Any] = {key: value for key, value in overrides.items() if value is not None}
+    given["_env_file"] = find_dotenv(usecwd=True) or None
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise Misconfigured(
+            f"{name}: {first['msg']}, got {first['input']!r}.",
+            hint="See docs/settings.md for what each setting takes.",
+            param=name,
+        ) from None
+    except SettingsError as error:
+        raise Misconfigured(f"{error}.", hint='A list is JSON, such as ["a", "b"].') from error
+
+
+def local_key_file(port: int) -> Path:
+    """Where the server on `port` of this machine keeps its local key."""
+    state = os.environ.get("XDG_STATE_HOME")
+    root = Path(state) if state else Path.home() / ".local" / "state"
+    return root / "hayserve" / f"local-{port}.key"
+
+
+def variables_without_meaning(environment: Mapping[str, str] | None = None) -> list[str]:
+    """The `HAYSERVE_*` and `HAYHOOKS_*` variables that are set and that nothing reads."""
+    if environment is None:
+        in_file = dotenv_values(find_dotenv(usecwd=True))
+        environment = {**{name: value or "" for name, value in in_file.items()}, **os.environ}
+    known = {field.upper() for field in Settings.model_fields}
+    return sorted(
+        name
+        for name in environment
+        if name.startswith((PREFIX, OLD_PREFIX)) and name.partition("_")[2] not in known
+    )
