@@ -1,0 +1,73 @@
+"""What every part of an answer says of it: its name, why it ended and what it used.
+
+Source: https://platform.openai.com/docs/api-reference/chat/object
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard, get_args
+
+from hayserve.errors import HayserveError, NotReady
+from hayserve.events import FinishReason, RunCancelled, RunFailed, Usage
+
+CHUNK = "chat.completion.chunk"
+COMPLETION = "chat.completion"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Which answer something belongs to.
+
+    Args:
+        run_id: The id of the run that answers.
+        model: The name that the client asked for, which may be an alias.
+        created: When, in seconds since 1970.
+    """
+
+    run_id: str
+    model: str
+    created: int
+
+    def fields(self, kind: str) -> dict[str, Any]:
+        return {
+            "id": f"chatcmpl-{self.run_id}",
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+        }
+
+
+def finish_reason(last: str | None, *, has_client_calls: bool) -> FinishReason:
+    """Why the answer ended, if the last call of the model ended because of `last`.
+
+    "tool_calls" is an order to the client, so it is said if and only if the client was given
+    calls; an answer that was cut off is cut off even so.
+    """
+    if last in {"length", "content_filter"}:
+        return "length" if last == "length" else "content_filter"
+    return "tool_calls" if has_client_calls else "stop"
+
+
+def is_finish_reason(value: object) -> TypeGuard[FinishReason]:
+    return value in get_args(FinishReason)
+
+
+def usage_of(usage: Usage | None, *, ready_made: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was counted, else what the wrapper itself said, else zeros."""
+    if usage is None and ready_made is not None:
+        return dict(ready_made)
+    usage = usage or Usage()
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def error_of(closing: RunFailed | RunCancelled) -> HayserveError:
+    """What the client is told of a run that did not end well."""
+    if isinstance(closing, RunFailed):
+        return closing.error
+    return NotReady(f"The run was stopped: {closing.reason}.", hint="Send the request again.")

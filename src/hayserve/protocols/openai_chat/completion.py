@@ -1,0 +1,117 @@
+"""Puts the events of a run together into one chat completion.
+
+Source: https://platform.openai.com/docs/api-reference/chat/object
+"""
+
+import codecs
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
+
+from hayserve.events import (
+    BytesDelta,
+    ClientEvent,
+    Delta,
+    Event,
+    ModelFinished,
+    ReadyMade,
+    ReasoningDelta,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    StreamOpened,
+    TextDelta,
+    ToolCallDelta,
+    ToolFinished,
+    ToolStarted,
+)
+from hayserve.protocols.openai_chat.answer import (
+    COMPLETION,
+    Label,
+    error_of,
+    finish_reason,
+    usage_of,
+)
+from hayserve.protocols.openai_chat.ready_made import deltas_in, usage_in
+from hayserve.protocols.openai_chat.tool_calls import ClientCalls
+
+
+def completion(events: Sequence[Event], label: Label) -> dict[str, Any]:
+    """The answer as one object; a completion that the wrapper built itself stays as it is.
+
+    Args:
+        events: All events of the run, the closing event last.
+        label: Which answer it is.
+
+    Raises:
+        HayserveError: The run failed or was stopped.
+    """
+    answer = _Answer(label)
+    *said, closing = events
+    for event in said:
+        if not isinstance(event, StreamOpened | RunFinished | RunFailed | RunCancelled):
+            answer.add(event)
+    if isinstance(closing, RunFailed | RunCancelled):
+        raise error_of(closing)
+    assert isinstance(closing, RunFinished)
+    usage = usage_of(closing.usage, ready_made=answer.ready_made_usage)
+    if len(said) == 1 and isinstance(said[0], ReadyMade) and said[0].data["object"] == COMPLETION:
+        return {**label.fields(COMPLETION), "usage": usage, **said[0].data}
+    return answer.whole(usage)
+
+
+class _Answer:
+    """A message while it grows."""
+
+    def __init__(self, label: Label) -> None:
+        self.ready_made_usage: Mapping[str, Any] | None = None
+        self._label = label
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls = ClientCalls(label.run_id)
+        self._reason: str | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def add(self, event: Delta) -> None:
+        match event:
+            case TextDelta(text=text):
+                self._text.append(text)
+            case BytesDelta(data=data):
+                self._text.append(self._decoder.decode(data))
+            case ReasoningDelta(text=text):
+                self._reasoning.append(text)
+            case ToolCallDelta():
+                self._calls.add(event)
+            case ModelFinished(reason=reason):
+                self._reason = reason
+            case ReadyMade(data=data):
+                self._add_ready_made(data)
+            case ToolStarted() | ToolFinished() | ClientEvent():
+                pass  # shown only while a stream is open
+            case _:
+                assert_never(event)
+
+    def _add_ready_made(self, data: Mapping[str, Any]) -> None:
+        self.ready_made_usage = usage_in(data) or self.ready_made_usage
+        for delta in deltas_in(data):
+            self.add(delta)
+
+    def whole(self, usage: dict[str, Any]) -> dict[str, Any]:
+        fields = self._label.fields(COMPLETION)
+        reason = finish_reason(self._reason, has_client_calls=bool(self._calls))
+        choice = {
+            "index": 0,
+            "message": self._message(),
+            "logprobs": None,
+            "finish_reason": reason,
+        }
+        return {**fields, "choices": [choice], "usage": usage}
+
+    def _message(self) -> dict[str, Any]:
+        text = "".join(self._text) + self._decoder.decode(b"", final=True)
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if self._reasoning:
+            message["reasoning_content"] = "".join(self._reasoning)
+        if self._calls:
+            message["tool_calls"] = self._calls.whole()
+            message["content"] = text or None
+        return message

@@ -1,0 +1,171 @@
+"""Translates the events of a run to the stream of chunks that OpenAI's clients read.
+
+Source: https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+import codecs
+import json
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import orjson
+
+from hayserve.events import (
+    BytesDelta,
+    ClientEvent,
+    Closing,
+    Event,
+    ModelFinished,
+    ReadyMade,
+    ReasoningDelta,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    StreamOpened,
+    TextDelta,
+    ToolCallDelta,
+    ToolFinished,
+    ToolStarted,
+    Usage,
+)
+from hayserve.protocols.openai_chat.answer import (
+    CHUNK,
+    Label,
+    error_of,
+    finish_reason,
+    is_finish_reason,
+    usage_of,
+)
+from hayserve.protocols.openai_chat.ready_made import calls_in, deltas_in, usage_in
+from hayserve.protocols.openai_chat.tool_calls import ClientCalls
+from hayserve.protocols.openai_error import error_object
+
+_DATA = b"data: "
+_DONE = b"data: [DONE]\n\n"
+
+
+class ChunkEncoder:
+    """Makes `chat.completion.chunk`s of one run.
+
+    The role is said once, before anything else; one chunk with a finish reason follows the last
+    word; `[DONE]` ends every stream, also one that failed, after a frame with the error. Tools
+    that the agent executes itself never appear. An event for the user interface travels as the
+    extra field `event` of a chunk that says nothing, which Open WebUI and Hayhooks' Chainlit app
+    show and every other client skips.
+
+    Args:
+        label: Which answer it is.
+        include_usage: Whether the client asked for a last chunk with the usage.
+    """
+
+    def __init__(self, label: Label, *, include_usage: bool = False) -> None:
+        self._label = label
+        self._include_usage = include_usage
+        fields = orjson.dumps(label.fields(CHUNK))[:-1]
+        self._head = b'%s%s,"choices":[{"index":0,"delta":' % (_DATA, fields)
+        self._tail = b"%s}\n\n" % (b',"usage":null' if include_usage else b"")
+        self._text_head = self._head + b'{"content":'
+        self._text_tail = b'},"finish_reason":null}]' + self._tail
+        self._role_is_said = False
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._calls = ClientCalls(label.run_id)
+        self._reason: str | None = None
+        self._ready_made_usage: Mapping[str, Any] | None = None
+
+    def encode(self, event: Event) -> bytes:
+        match event:
+            case TextDelta(text=text):
+                return self._text(text)
+            case ModelFinished(reason=reason):
+                self._reason = reason
+            case StreamOpened():
+                return self._role()
+            case ToolStarted() | ToolFinished():
+                pass
+            case RunFinished() | RunFailed() | RunCancelled():
+                return self._closing(event)
+            case _:
+                return self._other(event)
+        return b""
+
+    def _other(
+        self, event: BytesDelta | ReasoningDelta | ToolCallDelta | ClientEvent | ReadyMade
+    ) -> bytes:
+        match event:
+            case BytesDelta(data=data):
+                return self._text(self._decoder.decode(data))
+            case ReasoningDelta(text=text):
+                return self._chunk(b'{"reasoning_content":%s}' % json_of(text))
+            case ToolCallDelta():
+                return self._chunk(b'{"tool_calls":[%s]}' % json_of(self._calls.add(event)))
+            case ClientEvent(type=kind, data=data):
+                return self._chunk(b"{}", event=json_of({"type": kind, "data": data}))
+            case ReadyMade(data=data):
+                return self._ready_made(data)
+            case _:
+                assert_never(event)
+
+    def _text(self, text: str) -> bytes:
+        if not text:
+            return b""
+        return self._role() + self._text_head + json_of(text) + self._text_tail
+
+    def _chunk(self, delta: bytes, *, reason: bytes = b"null", event: bytes = b"") -> bytes:
+        end = b',"finish_reason":%s}]' % reason
+        extra = b',"event":' + event if event else b""
+        return self._role() + self._head + delta + end + extra + self._tail
+
+    def _role(self) -> bytes:
+        if self._role_is_said:
+            return b""
+        self._role_is_said = True
+        return self._chunk(b'{"role":"assistant","content":""}')
+
+    def _ready_made(self, data: Mapping[str, Any]) -> bytes:
+        self._ready_made_usage = usage_in(data) or self._ready_made_usage
+        if data.get("object") != CHUNK:
+            return b"".join(self.encode(delta) for delta in deltas_in(data))
+        choices = [self._choice(choice) for choice in data.get("choices") or ()]
+        if not choices:
+            return b""
+        fields = self._label.fields(CHUNK)
+        chunk = {**fields, **data, "id": fields["id"], "choices": choices, "usage": None}
+        return self._role() + _frame(chunk)
+
+    def _choice(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        """The wrapper's choice without what this encoder says, and says once."""
+        delta: dict[str, Any] = {**(choice.get("delta") or {})}
+        delta.pop("role", None)
+        if calls := [self._calls.add(call) for call in calls_in(delta)]:
+            delta["tool_calls"] = calls
+        if is_finish_reason(choice.get("finish_reason")):
+            self._reason = choice["finish_reason"]
+        return {"index": 0, **choice, "delta": delta, "finish_reason": None}
+
+    def _closing(self, event: Closing) -> bytes:
+        if isinstance(event, RunFinished):
+            return self._end(event.usage)
+        return _frame(error_object(error_of(event), run_id=self._label.run_id)) + _DONE
+
+    def _end(self, usage: Usage | None) -> bytes:
+        last_text = self._text(self._decoder.decode(b"", final=True))
+        reason = finish_reason(self._reason, has_client_calls=bool(self._calls))
+        finish = self._chunk(b"{}", reason=json_of(reason))
+        return last_text + finish + self._usage(usage) + _DONE
+
+    def _usage(self, usage: Usage | None) -> bytes:
+        if not self._include_usage:
+            return b""
+        counted = usage_of(usage, ready_made=self._ready_made_usage)
+        return _frame({**self._label.fields(CHUNK), "choices": [], "usage": counted})
+
+
+def _frame(value: Mapping[str, Any]) -> bytes:
+    return _DATA + json_of(value) + b"\n\n"
+
+
+def json_of(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # half of a surrogate pair, which JSON can say in ASCII and UTF-8 cannot
+        return json.dumps(value, default=str).encode()

@@ -1,0 +1,108 @@
+"""Serves deployments as the models of OpenAI's API: `/v1/chat/completions` and `/v1/models`."""
+
+import time
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hayserve.deployments.deployment import Deployment
+from hayserve.deployments.registry import Registry
+from hayserve.errors import NotFound
+from hayserve.events import Event, RunCancelled, RunFailed, StreamOpened
+from hayserve.protocols.openai_chat.answer import Label, error_of
+from hayserve.protocols.openai_chat.completion import completion
+from hayserve.protocols.openai_chat.decode import model_named, read_request, run_of
+from hayserve.protocols.openai_chat.encode import ChunkEncoder, json_of
+from hayserve.protocols.openai_chat.ready_made import with_answer
+from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
+from hayserve.runs.execute import Executor
+from hayserve.runs.live import LiveRun
+
+
+class OpenAIChat:
+    """Chat completions and the list of models, at `/v1/…` and without the `/v1`.
+
+    Args:
+        registry: Where deployments are found, by name or alias.
+        executor: What runs them.
+    """
+
+    def __init__(self, registry: Registry, executor: Executor) -> None:
+        self._registry = registry
+        self._executor = executor
+
+    def routes(self) -> list[Route]:
+        return [
+            route
+            for prefix in ("/v1", "")
+            for route in (
+                Route(f"{prefix}/chat/completions", self.create_completion, methods=["POST"]),
+                Route(f"{prefix}/models", self.list_models),
+                Route(f"{prefix}/models/{{id:path}}", self.retrieve_model),
+            )
+        ]
+
+    async def create_completion(self, request: Request) -> Response:
+        asked = read_request(await request.body())
+        deployment = model_named(self._registry, asked.model)
+        run = run_of(asked, deployment, run_id=request.state.run_id, headers=request.headers)
+        label = Label(run.id, asked.model, created=int(time.time()))
+        live = self._executor.start(run)
+        if asked.stream:
+            encoder = ChunkEncoder(label, include_usage=asked.wants_usage)
+            return await _streamed(request, live, encoder)
+        events = await while_connected(request.receive, live, live.all_events)
+        return _json(completion(with_answer(events, run=run), label))
+
+    async def list_models(self, request: Request) -> Response:  # noqa: ARG002 - what a route calls
+        models = [
+            _model(name, deployment)
+            for deployment in self._registry.deployments()
+            if _is_model(deployment)
+            for name in deployment.names
+        ]
+        return _json({"object": "list", "data": models})
+
+    async def retrieve_model(self, request: Request) -> Response:
+        name: str = request.path_params["id"]
+        deployment = model_named(self._registry, name)
+        if not _is_model(deployment):
+            raise NotFound(
+                f"{name!r} is no model: it cannot chat.",
+                hint=f"It answers POST /{deployment.name}/run instead.",
+                param="model",
+            )
+        return _json(_model(name, deployment))
+
+
+async def _streamed(request: Request, live: LiveRun, encoder: ChunkEncoder) -> Response:
+    read = partial(live.opening, grace=GRACE_SECONDS)
+    opening = with_answer(await while_connected(request.receive, live, read), run=live.run)
+    if _says_nothing(opening[:-1]) and isinstance(opening[-1], RunFailed | RunCancelled):
+        raise error_of(opening[-1])
+    return EventStreamResponse(live, opening=opening, encoder=encoder)
+
+
+def _says_nothing(events: list[Event]) -> bool:
+    return all(isinstance(event, StreamOpened) for event in events)
+
+
+def _is_model(deployment: Deployment) -> bool:
+    return deployment.can.chat is not None or deployment.can.response is not None
+
+
+def _model(name: str, deployment: Deployment) -> dict[str, Any]:
+    loaded_at = deployment.loaded_at
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(loaded_at.timestamp()) if loaded_at else 0,
+        "owned_by": "hayserve",
+    }
+
+
+def _json(value: dict[str, Any]) -> Response:
+    return Response(json_of(value), media_type="application/json")
