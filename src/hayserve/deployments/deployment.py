@@ -1,15 +1,13 @@
 """A deployment: a wrapper that is loaded and has a name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from hayserve.errors import HayserveError
-from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.base import BasePipelineWrapper, Kind
 from hayserve.wrappers.capabilities import Capabilities
 
-Kind = Literal["agent", "pipeline", "unknown"]
 Origin = Literal["command line", "pipelines dir", "deployed"]
 
 
@@ -26,8 +24,8 @@ class Deployment:
         description: One line for people; may be empty.
         revision: The hash of what was loaded.
         origin: Where it came from: what the server was started with, or a deploy.
+        skip_mcp: Whether it is kept out of the list of MCP tools.
         loaded_at: When its `setup()` had ended, in UTC.
-        unload: Gives back what loading took.
     """
 
     name: str
@@ -39,7 +37,7 @@ class Deployment:
     revision: str = ""
     origin: Origin = "deployed"
     loaded_at: datetime | None = None
-    unload: Callable[[], None] = field(default=lambda: None)
+    skip_mcp: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from inspect import isawaitable
 
 import anyio.to_thread
 
+from hayserve.deployments.bundle import WRAPPER_FILE
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.loader import find_wrapper_class, load_module
-from hayserve.deployments.target import WRAPPER_FILE, Target
+from hayserve.deployments.target import Target
 from hayserve.errors import DeployRefused, HayserveError
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
@@ -45,6 +46,8 @@ async def load(target: Target) -> Deployment:
 
 
 def _wrapper_in(target: Target) -> BasePipelineWrapper:
+    if target.kind == "thing":
+        return wrapper_for(target.thing)
     if target.kind == "yaml":
         return YAMLPipelineWrapper.from_file(target.path)
     folder = target.path if target.kind == "folder" else target.path.parent

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from hayserve.deployments.bundle import WRAPPER_FILE
 from hayserve.deployments.deployment import Origin
 from hayserve.errors import Misconfigured
 
-WRAPPER_FILE = "pipeline_wrapper.py"
 YAML_SUFFIXES = (".yml", ".yaml")
 _ACCEPTED = (
     "A path is a folder with a `pipeline_wrapper.py`, a folder of such folders and `.yml` files, "
@@ -22,7 +22,8 @@ class Target:
 
     Args:
         name: The name it gets.
-        kind: A wrapper's folder, a pipeline in YAML, or an object in a Python file.
+        kind: A wrapper's folder, a pipeline in YAML, an object in a Python file, or a thing that
+            is already in memory.
         path: The folder or file.
         object: The object's name in the file, for kind "object".
         aliases: More names for it.
@@ -30,10 +31,11 @@ class Target:
         revision: The hash of its files, where it is known.
         description: One line for people; empty to take the wrapper's own.
         skip_mcp: Whether it is kept out of the list of MCP tools.
+        thing: The agent, pipeline or wrapper itself, for kind "thing".
     """
 
     name: str
-    kind: Literal["folder", "yaml", "object"]
+    kind: Literal["folder", "yaml", "object", "thing"]
     path: Path
     object: str = ""
     aliases: tuple[str, ...] = ()
@@ -41,6 +43,7 @@ class Target:
     revision: str = ""
     description: str = ""
     skip_mcp: bool = False
+    thing: object = None
 
 
 def targets_at(text: str, *, origin: Origin = "command line") -> list[Target]:

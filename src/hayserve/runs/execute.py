@@ -5,15 +5,15 @@ Every protocol comes through here. A run is any number of events and exactly one
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from inspect import isawaitable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
-from hayserve.errors import HayserveError, InvalidRequest, WrapperRefused
+from hayserve.errors import HayserveError, InvalidRequest, NotReady, WrapperRefused
 from hayserve.events import (
     Closing,
     RunCancelled,
@@ -35,8 +35,7 @@ logger = logging.getLogger("hayserve.runs")
 class Executor:
     """Runs wrappers, the sync ones in threads of their own, the async ones on the event loop.
 
-    Runs belong to the executor and not to the request that asked for them. It is an async context
-    manager; leaving it cancels what is still under way.
+    Runs belong to the executor and not to the request that asked for them.
 
     Args:
         threads: How many sync runs may be under way at once; more wait.
@@ -55,23 +54,27 @@ class Executor:
         self._limiter = anyio.CapacityLimiter(threads)
         self._streaming_components = streaming_components
         self._show_tracebacks = show_tracebacks
-        self._tasks = anyio.create_task_group()
+        self._tasks: TaskGroup | None = None
 
-    async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(exc_type, exc_val, exc_tb)
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Take runs for as long as the block lasts; leaving it cancels what is still under way."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                self._tasks = None
+                tasks.cancel_scope.cancel()
 
     def start(self, run: Run) -> LiveRun:
-        """Start `run`; its events come through the channel of what is returned."""
+        """Start `run`; its events come through the channel of what is returned.
+
+        Raises:
+            NotReady: The executor is not running.
+        """
+        if self._tasks is None:
+            raise NotReady("The server is stopping.", hint="Try again in a moment.")
         live = LiveRun(run, Channel(), anyio.CancelScope())
         self._tasks.start_soon(self._execute, live)
         return live

@@ -76,7 +76,7 @@ class Lifespan:
         _warn(self._settings)
         install_hayhooks_names()
         _extend_python_path(self._settings)
-        async with self._executor, anyio.create_task_group() as tasks:
+        async with self._executor.running(), anyio.create_task_group() as tasks:
             await tasks.start(self._load)
             yield
             tasks.cancel_scope.cancel()

@@ -20,6 +20,8 @@ from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+Kind = Literal["agent", "pipeline", "unknown"]
+
 
 @dataclass(frozen=True, slots=True)
 class SSEStream:
@@ -56,7 +58,7 @@ class BasePipelineWrapper(ABC):
     skip_mcp: ClassVar[bool] = False
     skip_a2a: ClassVar[bool] = False
     a2a_card: ClassVar[dict[str, Any] | None] = None
-    deployment_type: ClassVar[Literal["agent", "pipeline", "unknown"] | None] = None
+    deployment_type: ClassVar[Kind | None] = None
 
     def __init__(self) -> None:
         self.pipeline: Any = None

@@ -1,0 +1,27 @@
+.PHONY: help install demo test check fix lock
+
+help:  ## Say what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+install:  ## Create .venv and install hayserve into it
+	@scripts/install
+
+demo:  ## Serve an example agent on port 1416, as agent_service and as gpt-4o-mini
+	@scripts/install
+	@.venv/bin/hayserve run examples/agent_service --alias gpt-4o-mini
+
+test:  ## Run the whole test suite
+	@scripts/install dev
+	@scripts/test
+
+check:  ## Check format, lint, types, imports between rooms and dependencies
+	@scripts/install dev
+	@scripts/check
+
+fix:  ## Format the code and mend what can be mended automatically
+	@scripts/install dev
+	@scripts/fix
+
+lock:  ## Pin every dependency anew
+	@scripts/install dev
+	@scripts/lock --upgrade

@@ -1,0 +1,114 @@
+"""Reads requests for a response and says which method of a deployment answers them, with what."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.datastructures import Headers
+
+from hayserve.deployments.deployment import Deployment
+from hayserve.deployments.registry import Registry
+from hayserve.errors import InvalidInput, InvalidRequest, NotCapable, NotFound, Problem
+from hayserve.protocols.openai_responses.schema import ResponseRequest
+from hayserve.protocols.openai_responses.through_chat import chat_body, chat_messages
+from hayserve.runs.run import Run
+
+
+def decode(content: bytes) -> ResponseRequest:
+    """Read the body of a request.
+
+    Raises:
+        InvalidInput: It is not JSON or a field is wrong.
+        InvalidRequest: It asks for something that is not served.
+    """
+    try:
+        request = ResponseRequest.model_validate_json(content)
+    except ValidationError as error:
+        raise _unreadable(error) from error
+    _refuse_what_is_not_served(request)
+    return request
+
+
+def _unreadable(error: ValidationError) -> InvalidRequest:
+    problems = [Problem(each["loc"], each["msg"], each["type"]) for each in error.errors()]
+    if not problems[0].loc:
+        return InvalidRequest(
+            f"The body is not a JSON object: {problems[0].msg}.",
+            hint="Send an object with `model` and `input`, in UTF-8.",
+        )
+    return InvalidInput(
+        f"The request cannot be used: {'; '.join(said_by(error))}.", problems=problems
+    )
+
+
+def said_by(error: ValidationError) -> list[str]:
+    """One short sentence for each field that is wrong."""
+    return [f"'{'.'.join(map(str, each['loc']))}': {each['msg']}" for each in error.errors()]
+
+
+def _refuse_what_is_not_served(request: ResponseRequest) -> None:
+    """A client that is not told would go on without its history, or wait for nothing."""
+    extra: Mapping[str, Any] = request.model_extra or {}
+    asked = {
+        "previous_response_id": request.previous_response_id,
+        "conversation": extra.get("conversation"),
+        "background": extra.get("background"),
+    }
+    for param, value in asked.items():
+        if value:
+            raise InvalidRequest(
+                f"This server does not keep responses: {param!r} cannot be used.",
+                hint="Send the whole conversation as `input` and wait for the answer.",
+                param=param,
+            )
+
+
+def model_named(registry: Registry, name: str) -> Deployment:
+    """The deployment behind a model's name.
+
+    Raises:
+        NotFound: There is none; its `param` says that the model is at fault.
+    """
+    try:
+        return registry.get(name)
+    except NotFound as error:
+        raise NotFound(error.message, hint=error.hint, param="model") from error
+
+
+def run_of(
+    request: ResponseRequest, deployment: Deployment, *, run_id: str, headers: Headers
+) -> Run:
+    """The call that answers `request`: `run_response`, or the chat method where there is none.
+
+    Raises:
+        NotCapable: The deployment has neither.
+        InvalidRequest: The chat method would answer, and the input has no form in a chat.
+    """
+    method = deployment.can.response or deployment.can.chat
+    if method is None:
+        raise NotCapable(
+            f"{deployment.name!r} does not answer requests for a response.",
+            hint="Give its wrapper a `run_response` or a `run_chat_completion`.",
+            param="model",
+        )
+    arguments = _response_arguments if deployment.can.response else _chat_arguments
+    given = {"model": request.model, **arguments(request)}
+    if method.wants_headers:
+        given["headers"] = headers
+    return Run(run_id, deployment.name, method, given)
+
+
+def _response_arguments(request: ResponseRequest) -> dict[str, Any]:
+    return {"input_items": input_items(request), "body": request.model_dump()}
+
+
+def _chat_arguments(request: ResponseRequest) -> dict[str, Any]:
+    messages = chat_messages(input_items(request), instructions=request.instructions)
+    return {"messages": messages, "body": chat_body(request.model_dump(), messages)}
+
+
+def input_items(request: ResponseRequest) -> list[dict[str, Any]]:
+    """The input as items; a plain text is one user message."""
+    if isinstance(request.input, str):
+        return [{"type": "message", "role": "user", "content": request.input}]
+    return request.input or []

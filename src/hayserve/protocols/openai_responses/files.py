@@ -1,0 +1,107 @@
+"""Reads uploads to the Files API, finds the wrapper that takes them, and checks what it says.
+
+Source: https://platform.openai.com/docs/api-reference/files
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+
+from hayserve.deployments.deployment import Deployment
+from hayserve.deployments.registry import Registry
+from hayserve.errors import InvalidInput, NotCapable, Problem, WrapperFailed
+from hayserve.events import Event, RunFinished
+from hayserve.protocols.openai_responses.decode import model_named, said_by
+from hayserve.protocols.openai_responses.encode import failure_of
+from hayserve.protocols.openai_responses.schema import StoredFile
+from hayserve.runs.run import Run
+
+
+def taker_of(registry: Registry, *, model: str | None) -> Deployment:
+    """The deployment that takes an upload: the one that is asked for, else the first that can.
+
+    Raises:
+        NotFound: There is none of that name.
+        NotCapable: It does not take files, or nothing that is deployed does.
+    """
+    if model:
+        deployment = model_named(registry, model)
+        if deployment.can.upload is None:
+            raise NotCapable(
+                f"{deployment.name!r} does not take files.",
+                hint="Give its wrapper a `run_file_upload`.",
+                param="model",
+            )
+        return deployment
+    for deployment in registry.deployments():
+        if deployment.can.upload is not None:
+            return deployment
+    raise NotCapable(
+        "No deployment takes files, so this one would be lost.",
+        hint="Give a wrapper a `run_file_upload`.",
+    )
+
+
+async def upload_run(form: FormData, deployment: Deployment, *, run_id: str) -> Run:
+    """The call that gives the file in `form` to the wrapper.
+
+    Raises:
+        InvalidInput: The form lacks the file or its purpose.
+    """
+    file, purpose = form.get("file"), form.get("purpose")
+    if not (isinstance(file, UploadFile) and isinstance(purpose, str) and purpose):
+        raise _incomplete(file, purpose)
+    method = deployment.can.upload
+    assert method is not None
+    content = await file.read()
+    # By position: a wrapper may call the parameters as it likes.
+    call = partial(method.function, file.filename, file.content_type, content, purpose)
+    return Run(run_id, deployment.name, replace(method, function=call), {})
+
+
+def _incomplete(file: object, purpose: object) -> InvalidInput:
+    problems: list[Problem] = []
+    if not isinstance(file, UploadFile):
+        problems.append(Problem(("file",), "A file is required.", "missing"))
+    if not (isinstance(purpose, str) and purpose):
+        problems.append(Problem(("purpose",), "A purpose is required.", "missing"))
+    fields = " and ".join(repr(problem.loc[0]) for problem in problems)
+    return InvalidInput(
+        f"The upload lacks {fields}.",
+        problems=problems,
+        hint="Send multipart/form-data with a `file` and its `purpose`, such as user_data.",
+    )
+
+
+def stored_file(events: Sequence[Event], *, run: Run) -> dict[str, Any]:
+    """The file object that the wrapper returned.
+
+    Raises:
+        HayserveError: The run failed, or what the wrapper returned is no file object.
+    """
+    failure = failure_of(events[-1])
+    if failure is not None:
+        raise failure
+    result = _result_of(events)
+    data = result.model_dump(mode="json") if isinstance(result, BaseModel) else result
+    try:
+        return StoredFile.model_validate(data).model_dump(mode="json")
+    except ValidationError as error:
+        raise _no_file(run, "; ".join(said_by(error))) from error
+
+
+def _result_of(events: Sequence[Event]) -> object:
+    """What was returned; a stream is no file, whatever it says."""
+    closing = events[-1]
+    return closing.result if len(events) == 1 and isinstance(closing, RunFinished) else None
+
+
+def _no_file(run: Run, why: str) -> WrapperFailed:
+    return WrapperFailed(
+        f"{run.deployment!r} failed in {run.method.name}: it returned no file object: {why}.",
+        hint="Return a dictionary with `id`, `bytes`, `created_at`, `filename` and `purpose`.",
+    )

@@ -1,0 +1,47 @@
+"""The bodies of the Responses API and of the Files API, as clients and wrappers write them.
+
+Source: https://platform.openai.com/docs/api-reference/responses
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ResponseRequest(BaseModel):
+    """The body of `POST /v1/responses`; the wrapper gets its other fields too."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    input: str | list[dict[str, Any]] | None = None
+    instructions: str | None = None
+    stream: bool = False
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    top_p: float | None = None
+    top_logprobs: int | None = None
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    previous_response_id: str | None = None
+    parallel_tool_calls: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class StoredFile(BaseModel):
+    """OpenAI's file object, as a wrapper's `run_file_upload` describes what it stored."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    filename: str | None = None
+    purpose: str
+    status: str = "processed"

@@ -1,0 +1,171 @@
+"""The whole server in the test's own process, with a client that speaks its protocols."""
+
+import json
+import tempfile
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from hayserve.deployments.registry import Registry
+from hayserve.deployments.target import Target, targets_at
+from hayserve.errors import ServerRefused
+from hayserve.server.app import create_app
+from hayserve.settings import load
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered.
+
+    Args:
+        text: Its text.
+        reasoning: Its reasoning; empty if it gave none.
+        finish_reason: Why it stopped.
+        tool_calls: The tools that the client is asked to execute.
+        usage: The tokens that were used; None where the server did not say.
+        chunks: The objects of the stream; the whole completion, alone, if it was not streamed.
+    """
+
+    text: str
+    reasoning: str = ""
+    finish_reason: str | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    usage: Mapping[str, Any] | None = None
+    chunks: Sequence[Mapping[str, Any]] = ()
+
+
+class Client:
+    """Calls the server that runs in this process.
+
+    `http` is a plain HTTP client for everything that has no method here.
+    """
+
+    def __init__(self, http: TestClient) -> None:
+        self.http = http
+
+    def run(self, name: str, /, **parameters: Any) -> Any:
+        """Call `/{name}/run`; gives the result, or the whole text of a stream.
+
+        Raises:
+            ServerRefused: The server answered with an error.
+        """
+        response = _checked(self.http.post(f"/{name}/run", json=parameters))
+        if response.headers["content-type"].startswith("application/json"):
+            return response.json()["result"]
+        return response.text
+
+    def chat(
+        self, model: str, messages: str | Sequence[Mapping[str, Any]], **body: Any
+    ) -> Answer:
+        """Ask a model, not streamed.
+
+        Args:
+            model: The name or an alias of a deployment.
+            messages: The conversation, or only what the user says.
+            body: More fields of the request.
+
+        Raises:
+            ServerRefused: The server answered with an error.
+        """
+        response = _checked(self._completion(model, messages, body))
+        completion = response.json()
+        [choice] = completion["choices"]
+        message = choice["message"]
+        return Answer(
+            text=message["content"] or "",
+            reasoning=message.get("reasoning_content") or "",
+            finish_reason=choice["finish_reason"],
+            tool_calls=message.get("tool_calls") or [],
+            usage=completion.get("usage"),
+            chunks=[completion],
+        )
+
+    def stream_chat(
+        self, model: str, messages: str | Sequence[Mapping[str, Any]], **body: Any
+    ) -> Answer:
+        """Ask a model, streamed. The arguments are those of `chat`.
+
+        Raises:
+            ServerRefused: The server answered with an error, at once or in the stream.
+        """
+        body = {"stream_options": {"include_usage": True}, **body, "stream": True}
+        response = _checked(self._completion(model, messages, body))
+        lines = [line for line in response.text.split("\n") if line.startswith("data: {")]
+        return _joined([json.loads(line.removeprefix("data: ")) for line in lines])
+
+    def _completion(
+        self, model: str, messages: str | Sequence[Mapping[str, Any]], body: Mapping[str, Any]
+    ) -> Response:
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        request = {"model": model, "messages": list(messages), **body}
+        return cast(Response, self.http.post("/v1/chat/completions", json=request))
+
+
+@contextmanager
+def serve(*paths: str | Path, settings: Mapping[str, Any] | None = None, **things: Any) -> Generator[Client]:
+    """Start the server in this process, load everything, and give a client of it.
+
+    Args:
+        paths: What `hayserve run` takes: folders, YAML files, `file.py:object`.
+        settings: Settings by name, such as `{"show_tracebacks": True}`.
+        things: More deployments by name: an `Agent`, a `Pipeline`, a wrapper or its class.
+
+    Raises:
+        HayserveError: One of them could not be loaded; it is the error that says why.
+    """
+    targets = [target for path in paths for target in targets_at(str(path))]
+    targets += [Target(name, "thing", Path(), thing=thing) for name, thing in things.items()]
+    loaded = threading.Event()
+    registries: list[Registry] = []
+
+    def when_loaded(registry: Registry) -> None:
+        registries.append(registry)
+        loaded.set()
+
+    with tempfile.TemporaryDirectory() as folder:
+        given = {"data_dir": folder, "key_file": Path(folder) / "key", "insecure": True}
+        app = create_app(
+            load(**{**given, **(settings or {})}), targets=targets, when_loaded=when_loaded
+        )
+        with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as http:
+            loaded.wait()
+            for failure in registries[0].failed():
+                raise failure.error
+            yield Client(http)
+
+
+def _checked(response: Any) -> Response:
+    if response.is_success:
+        return cast(Response, response)
+    raise _refusal(response.json(), status=response.status_code)
+
+
+def _refusal(body: Mapping[str, Any], *, status: int) -> ServerRefused:
+    error = body.get("error") or body
+    message = error.get("message") or error.get("detail")
+    return ServerRefused(f"{status}: {message}", hint=str(error.get("hint", "")))
+
+
+def _joined(chunks: Sequence[Mapping[str, Any]]) -> Answer:
+    for chunk in chunks:
+        if "error" in chunk:
+            raise _refusal(chunk, status=200)
+    choices = [choice for chunk in chunks for choice in chunk.get("choices", [])]
+    deltas = [choice["delta"] for choice in choices]
+    reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+    usages = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
+    return Answer(
+        text="".join(delta.get("content") or "" for delta in deltas),
+        reasoning="".join(delta.get("reasoning_content") or "" for delta in deltas),
+        finish_reason=reasons[-1] if reasons else None,
+        tool_calls=[call for delta in deltas for call in delta.get("tool_calls") or []],
+        usage=usages[-1] if usages else None,
+        chunks=chunks,
+    )

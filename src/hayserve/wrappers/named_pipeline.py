@@ -1,0 +1,165 @@
+"""A pipeline with named inputs and outputs, as the methods of a wrapper."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from inspect import Signature
+from typing import Any, cast
+
+from haystack import Pipeline
+from haystack.dataclasses import ChatMessage
+
+from hayserve.wrappers.conversation import ConversationInput, conversation_input
+from hayserve.wrappers.messages import chat_messages_from_openai, chat_messages_from_openai_response
+from hayserve.wrappers.pipeline_io import InputResolution, OutputResolution, values_of
+from hayserve.wrappers.streaming import AsyncPipelineStream, async_streaming_generator
+from hayserve.wrappers.streaming_targets import (
+    StreamingComponents,
+    answer_of,
+    find_all_streaming_components,
+)
+
+_ANSWERS = frozenset({"replies", "reply", "answers", "answer", "last_message"})
+
+
+@dataclass(frozen=True)
+class NamedPipeline:
+    """A pipeline, what callers give it, and what they get.
+
+    Args:
+        pipeline: The pipeline.
+        inputs: Its inputs, by the names that callers use.
+        outputs: Its outputs, by the names that callers see; empty for what `Pipeline.run` returns.
+        streaming_components: The components that stream, as for `streaming_generator`.
+        description: What it does, for people and models.
+    """
+
+    pipeline: Pipeline
+    inputs: Mapping[str, InputResolution]
+    outputs: Mapping[str, OutputResolution] = field(default_factory=dict[str, OutputResolution])
+    streaming_components: StreamingComponents = None
+    description: str = ""
+
+    @property
+    def include_outputs_from(self) -> set[str] | None:
+        """The components that the outputs come from; None if none are declared."""
+        return {output.component for output in self.outputs.values()} or None
+
+    def methods(self) -> dict[str, Callable[..., Any]]:
+        """The methods that a wrapper of this pipeline has, by name.
+
+        A pipeline that has an input for the conversation and something to say is a chat model too.
+        """
+        methods: dict[str, Callable[..., Any]] = {"run_api_async": self._run_method()}
+        conversation = conversation_input(self.inputs)
+        if conversation is not None and self._has_an_answer():
+            chat = _Chat(self, conversation)
+            methods["run_chat_completion_async"] = chat.run_chat_completion_async
+            methods["run_response_async"] = chat.run_response_async
+        return methods
+
+    async def run(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the pipeline: named inputs in, named outputs out.
+
+        An output is None where the pipeline took a way around its component.
+        """
+        result = await self.pipeline.run_async(
+            values_of(arguments, self.inputs), include_outputs_from=self.include_outputs_from
+        )
+        if not self.outputs:
+            return result
+        return {
+            name: result.get(output.component, {}).get(output.name)
+            for name, output in self.outputs.items()
+        }
+
+    def stream(self, arguments: Mapping[str, Any]) -> AsyncPipelineStream:
+        return async_streaming_generator(
+            self.pipeline,
+            pipeline_run_args=values_of(arguments, self.inputs),
+            streaming_components=self.streaming_components,
+            include_outputs_from=self.include_outputs_from,
+        )
+
+    @cached_property
+    def can_stream(self) -> bool:
+        return bool(find_all_streaming_components(self.pipeline))
+
+    @cached_property
+    def answer(self) -> str | None:
+        """The declared output that is the answer: the one called so, or else the only one."""
+        for name, output in self.outputs.items():
+            if {name, output.name} & _ANSWERS:
+                return name
+        return next(iter(self.outputs)) if len(self.outputs) == 1 else None
+
+    def _has_an_answer(self) -> bool:
+        if self.can_stream:
+            return True
+        names = {name for fields in self.pipeline.outputs().values() for name in fields}
+        names |= {*self.outputs, *(output.name for output in self.outputs.values())}
+        return bool(names & _ANSWERS)
+
+    def _run_method(self) -> Callable[..., Any]:
+        async def run_api_async(**arguments: Any) -> dict[str, Any]:
+            return await self.run(arguments)
+
+        parameters = [resolution.parameter(name) for name, resolution in self.inputs.items()]
+        return described(
+            run_api_async,
+            Signature(parameters, return_annotation=dict[str, Any]),
+            description=self.description,
+            inputs={
+                name: f"Goes to {', '.join(resolution.targets)}."
+                for name, resolution in self.inputs.items()
+            },
+        )
+
+
+def described(
+    function: Callable[..., Any],
+    signature: Signature,
+    *,
+    description: str,
+    inputs: Mapping[str, str],
+) -> Callable[..., Any]:
+    """Give `function` the signature and a docstring that describes its inputs."""
+    lines = [f"    {name}: {text}" for name, text in inputs.items()]
+    function.__doc__ = "\n".join([description, "", "Args:", *lines] if lines else [description])
+    cast(Any, function).__signature__ = signature
+    return function
+
+
+class _Chat:
+    """The methods that answer conversations with a pipeline."""
+
+    def __init__(self, named: NamedPipeline, conversation: ConversationInput) -> None:
+        self._named = named
+        self._conversation = conversation
+
+    async def run_chat_completion_async(
+        self,
+        model: str,  # noqa: ARG002 - in the contract
+        messages: list[dict[str, Any]],
+        body: dict[str, Any],  # noqa: ARG002 - in the contract
+    ) -> Any:
+        return await self._answer(chat_messages_from_openai(messages))
+
+    async def run_response_async(
+        self,
+        model: str,  # noqa: ARG002 - in the contract
+        input_items: list[dict[str, Any]],
+        body: dict[str, Any],  # noqa: ARG002 - in the contract
+    ) -> Any:
+        return await self._answer(chat_messages_from_openai_response(input_items))
+
+    async def _answer(self, messages: Sequence[ChatMessage]) -> Any:
+        named = self._named
+        arguments = {self._conversation.name: self._conversation.value_for(messages)}
+        if named.can_stream:
+            return named.stream(arguments)
+        result = await named.run(arguments)
+        if named.answer is None:
+            return answer_of(result)
+        said = result[named.answer]
+        return "" if said is None else answer_of({named.answer: {"replies": said}})

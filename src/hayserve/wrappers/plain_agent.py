@@ -1,0 +1,164 @@
+"""Serves an agent that has no wrapper."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, Signature
+from typing import Any, cast
+
+from haystack.components.agents import Agent
+from haystack.dataclasses import ChatMessage, ChatRole
+
+from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.conversation import last_user_text
+from hayserve.wrappers.messages import chat_messages_from_openai, chat_messages_from_openai_response
+from hayserve.wrappers.named_pipeline import described
+from hayserve.wrappers.pipeline_io import (
+    NOT_FOR_CALLERS,
+    InputResolution,
+    Target,
+    can_be_named,
+    input_for,
+)
+from hayserve.wrappers.streaming import AsyncPipelineStream, async_streaming_generator
+
+_MESSAGES = "messages"
+
+
+class PlainAgentWrapper(BasePipelineWrapper):
+    """Serves an agent as it is.
+
+    `/run` takes `messages`, as a list or as one text, the variables of the agent's prompts and
+    what its state holds; it gives the `reply`, the `messages` and the state. As a chat model the
+    agent streams. A system message that the client sends reaches the agent.
+
+    Args:
+        agent: The agent.
+        description: What it does, for people and models.
+    """
+
+    def __init__(self, agent: Agent, *, description: str = "") -> None:
+        super().__init__()
+        self.pipeline = agent
+        self._description = description
+
+    def setup(self) -> None:
+        """Find out what the agent takes."""
+        agent: Agent = self.pipeline
+        inputs = _inputs_of(agent)
+        vars(self)["run_api_async"] = self._run_method(inputs)
+        required = [name for name, resolution in inputs.items() if resolution.required]
+        if all(_is_said_by_the_user(agent, name) for name in required) and len(required) <= 1:
+            chat = _Chat(agent, variable=required[0] if required else None)
+            vars(self)["run_chat_completion_async"] = chat.run_chat_completion_async
+            vars(self)["run_response_async"] = chat.run_response_async
+
+    def _run_method(self, inputs: Mapping[str, InputResolution]) -> Callable[..., Any]:
+        agent: Agent = self.pipeline
+
+        async def run_api_async(
+            messages: list[ChatMessage] | str | None = None, **arguments: Any
+        ) -> dict[str, Any]:
+            if isinstance(messages, str):
+                messages = [ChatMessage.from_user(messages)]
+            given = {
+                name: value
+                for name, value in arguments.items()
+                if not inputs[name].is_left_out(value)
+            }
+            return _answer(agent, await agent.run_async(messages=messages or [], **given))
+
+        parameters = [resolution.parameter(name) for name, resolution in inputs.items()]
+        return described(
+            run_api_async,
+            Signature([_messages_of(agent), *parameters], return_annotation=dict[str, Any]),
+            description=self._description,
+            inputs={_MESSAGES: "The conversation, or what the user says as one text."},
+        )
+
+
+class _Chat:
+    """The methods that answer conversations with an agent.
+
+    Args:
+        agent: The agent.
+        variable: The variable of the agent's user prompt that holds what the user says, if its
+            prompt has one; the user's last message then goes there and not into the messages.
+    """
+
+    def __init__(self, agent: Agent, *, variable: str | None) -> None:
+        self._agent = agent
+        self._variable = variable
+
+    async def run_chat_completion_async(
+        self,
+        model: str,  # noqa: ARG002 - in the contract
+        messages: list[dict[str, Any]],
+        body: dict[str, Any],  # noqa: ARG002 - in the contract
+    ) -> AsyncPipelineStream:
+        return self._stream(chat_messages_from_openai(messages))
+
+    async def run_response_async(
+        self,
+        model: str,  # noqa: ARG002 - in the contract
+        input_items: list[dict[str, Any]],
+        body: dict[str, Any],  # noqa: ARG002 - in the contract
+    ) -> AsyncPipelineStream:
+        return self._stream(chat_messages_from_openai_response(input_items))
+
+    def _stream(self, messages: list[ChatMessage]) -> AsyncPipelineStream:
+        args: dict[str, Any] = {"messages": messages}
+        if self._variable is not None:
+            args = {
+                "messages": _without_last_of_the_user(messages),
+                self._variable: last_user_text(messages),
+            }
+        return async_streaming_generator(self._agent, pipeline_run_args=args)
+
+
+def _inputs_of(agent: Agent) -> dict[str, InputResolution]:
+    """The inputs beside the messages: the variables of its prompts, and its state."""
+    # Haystack shows a component's inputs only where it is part of a pipeline.
+    sockets = cast(
+        Mapping[str, Any], getattr(getattr(agent, "__haystack_input__", None), "_sockets_dict", {})
+    )
+    settings = {*NOT_FOR_CALLERS, _MESSAGES, "generation_kwargs"}
+    return {
+        name: input_for(
+            [Target("agent", name, socket.type, socket.is_mandatory, socket.default_value)]
+        )
+        for name, socket in sockets.items()
+        if name not in settings and can_be_named(name)
+    }
+
+
+def _messages_of(agent: Agent) -> Parameter:
+    """The parameter for the messages; with a prompt of its own an agent can do without them."""
+    if agent.user_prompt:
+        optional = list[ChatMessage] | str | None
+        return Parameter(_MESSAGES, Parameter.KEYWORD_ONLY, annotation=optional, default=None)
+    return Parameter(_MESSAGES, Parameter.KEYWORD_ONLY, annotation=list[ChatMessage] | str)
+
+
+def _is_said_by_the_user(agent: Agent, variable: str) -> bool:
+    mention = re.compile(rf"\b{re.escape(variable)}\b")
+    return bool(
+        mention.search(agent.user_prompt or "") and not mention.search(agent.system_prompt or "")
+    )
+
+
+def _without_last_of_the_user(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    last = max(
+        (n for n, m in enumerate(messages) if m.is_from(ChatRole.USER)), default=len(messages)
+    )
+    return [message for n, message in enumerate(messages) if n != last]
+
+
+def _answer(agent: Agent, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What callers of `/run` get. The system prompt stays here."""
+    messages: list[ChatMessage] = result["messages"]
+    last: ChatMessage | None = result.get("last_message")
+    return {
+        "reply": (last.text if last else None) or "",
+        "messages": [message for message in messages if not message.is_from(ChatRole.SYSTEM)],
+        **{name: result.get(name) for name in agent.state_schema if name != _MESSAGES},
+    }

@@ -1,0 +1,114 @@
+"""A YAML document that knows on which line everything stands."""
+
+import re
+from typing import Any, TypeGuard
+
+import yaml
+from haystack.marshal.yaml import YamlLoader
+
+from hayserve.errors import DeployRefused
+
+Step = str | int
+_PIPELINE = (
+    "A pipeline's YAML is a mapping with `components`, `connections`, `inputs` and `outputs`."
+)
+
+
+def is_mapping(node: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(node, dict)
+
+
+def is_list(node: object) -> TypeGuard[list[Any]]:
+    return isinstance(node, list)
+
+
+class YAMLDocument:
+    """The mapping that a YAML source holds, with the line of each of its entries.
+
+    It is read with the safe loader that Haystack reads its pipelines with.
+
+    Args:
+        source: The YAML text.
+
+    Raises:
+        DeployRefused: It is not YAML, no mapping, or defines something twice.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._root, self.data = _read(source)
+        for section in (None, "components", "inputs", "outputs"):
+            self._refuse_duplicates(section)
+
+    def line(self, *path: Step) -> int:
+        """The line of an entry, or of the nearest one around it; the first line is 1."""
+        node, line = self._root, 1
+        for step in path:
+            found = _entry(node, step)
+            if found is None:
+                break
+            key, node = found
+            line = key.start_mark.line + 1
+        return line
+
+    def refusal(self, message: str, *path: Step, hint: str = "") -> DeployRefused:
+        """An error that names the entry and its line, such as `line 31: inputs.question: …`."""
+        where = re.sub(r"\.\[", "[", ".".join(f"[{s}]" if isinstance(s, int) else s for s in path))
+        return DeployRefused(
+            f"line {self.line(*path)}: {where}: {message}", hint=hint, param=where or None
+        )
+
+    def _refuse_duplicates(self, section: str | None) -> None:
+        path = () if section is None else (section,)
+        entry = (None, self._root) if section is None else _entry(self._root, section)
+        node = entry and entry[1]
+        seen: dict[str, int] = {}
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            line = key.start_mark.line + 1
+            name = str(key.value)
+            if name in seen and name != "<<":
+                where = ".".join((*path, name))
+                raise DeployRefused(
+                    f"line {line}: {where} is defined twice, first in line {seen[name]}.",
+                    hint="Remove or rename one of them.",
+                    param=where,
+                )
+            seen[name] = line
+
+
+def _read(source: str) -> tuple[yaml.Node, dict[str, Any]]:
+    loader = YamlLoader(source)
+    try:
+        root = loader.get_single_node()
+        data: object = None if root is None else loader.construct_document(root)  # pyright: ignore[reportUnknownMemberType] - its stubs lack it
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DeployRefused(f"The YAML cannot be read: {error}.") from error
+    finally:
+        loader.dispose()
+    if root is None or data is None:
+        raise DeployRefused("The YAML document is empty.", hint=_PIPELINE)
+    if not is_mapping(data):
+        raise DeployRefused(
+            f"The YAML document is a {type(data).__name__}, not a mapping.", hint=_PIPELINE
+        )
+    return root, data
+
+
+def _syntax_error(error: yaml.MarkedYAMLError) -> DeployRefused:
+    mark = error.problem_mark or error.context_mark
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    said = ": ".join(filter(None, (error.context, error.problem)))
+    return DeployRefused(
+        f"{where}this is not valid YAML: {said}.",
+        hint="Check the indentation, colons and quotes there and in the line above.",
+    )
+
+
+def _entry(node: yaml.Node, step: Step) -> tuple[yaml.Node, yaml.Node] | None:
+    """The nodes of the key and the value of an entry; of an item both are the item."""
+    if isinstance(node, yaml.MappingNode):
+        return next((entry for entry in node.value if entry[0].value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    return None
