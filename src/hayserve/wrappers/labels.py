@@ -10,7 +10,7 @@ from hayserve.wrappers.base import BasePipelineWrapper, Kind
 
 
 def kind_of(wrapper: BasePipelineWrapper) -> Kind:
-    """What the wrapper says it is, else what its `pipeline` is.
+    """What the wrapper says it is, else what its `pipeline` is, else what else it holds.
 
     Raises:
         DeployRefused: Its `deployment_type` is not one of the known words.
@@ -23,7 +23,9 @@ def kind_of(wrapper: BasePipelineWrapper) -> Kind:
                 hint=f"Use one of {', '.join(map(repr, get_args(Kind)))}, or leave it out.",
             )
         return said
-    held = getattr(wrapper, "pipeline", None)
-    if isinstance(held, Agent):
-        return "agent"
-    return "pipeline" if isinstance(held, Pipeline) else "unknown"
+    for held in (getattr(wrapper, "pipeline", None), *vars(wrapper).values()):
+        if isinstance(held, Agent):
+            return "agent"
+        if isinstance(held, Pipeline):
+            return "pipeline"
+    return "unknown"
