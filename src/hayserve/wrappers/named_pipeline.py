@@ -1,16 +1,15 @@
 """A pipeline with named inputs and outputs, as the methods of a wrapper."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import Signature
 from typing import Any, cast
 
 from haystack import Pipeline
-from haystack.dataclasses import ChatMessage
 
 from hayserve.wrappers.conversation import ConversationInput, conversation_input
-from hayserve.wrappers.messages import chat_messages_from_openai, chat_messages_from_openai_response
+from hayserve.wrappers.messages import chat_messages_from_openai
 from hayserve.wrappers.pipeline_io import InputResolution, OutputResolution, values_of
 from hayserve.wrappers.streaming import AsyncPipelineStream, async_streaming_generator
 from hayserve.wrappers.streaming_targets import (
@@ -53,9 +52,7 @@ class NamedPipeline:
         methods: dict[str, Callable[..., Any]] = {"run_api_async": self._run_method()}
         conversation = conversation_input(self.inputs)
         if conversation is not None and self._has_an_answer():
-            chat = _Chat(self, conversation)
-            methods["run_chat_completion_async"] = chat.run_chat_completion_async
-            methods["run_response_async"] = chat.run_response_async
+            methods["run_chat_completion_async"] = self._chat_method(conversation)
         return methods
 
     async def run(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +112,26 @@ class NamedPipeline:
             },
         )
 
+    def _chat_method(self, conversation: ConversationInput) -> Callable[..., Any]:
+        async def run_chat_completion_async(
+            model: str,  # noqa: ARG001 - in the contract
+            messages: list[dict[str, Any]],
+            body: dict[str, Any],  # noqa: ARG001 - in the contract
+        ) -> AsyncPipelineStream | str:
+            said = conversation.value_for(chat_messages_from_openai(messages))
+            arguments = {conversation.name: said}
+            if self.can_stream:
+                return self.stream(arguments)
+            return self._answer_in(await self.run(arguments))
+
+        return run_chat_completion_async
+
+    def _answer_in(self, result: Mapping[str, Any]) -> str:
+        if self.answer is None:
+            return answer_of(result)
+        said = result[self.answer]
+        return "" if said is None else answer_of({self.answer: {"replies": said}})
+
 
 def described(
     function: Callable[..., Any],
@@ -128,38 +145,3 @@ def described(
     function.__doc__ = "\n".join([description, "", "Args:", *lines] if lines else [description])
     cast(Any, function).__signature__ = signature
     return function
-
-
-class _Chat:
-    """The methods that answer conversations with a pipeline."""
-
-    def __init__(self, named: NamedPipeline, conversation: ConversationInput) -> None:
-        self._named = named
-        self._conversation = conversation
-
-    async def run_chat_completion_async(
-        self,
-        model: str,  # noqa: ARG002 - in the contract
-        messages: list[dict[str, Any]],
-        body: dict[str, Any],  # noqa: ARG002 - in the contract
-    ) -> Any:
-        return await self._answer(chat_messages_from_openai(messages))
-
-    async def run_response_async(
-        self,
-        model: str,  # noqa: ARG002 - in the contract
-        input_items: list[dict[str, Any]],
-        body: dict[str, Any],  # noqa: ARG002 - in the contract
-    ) -> Any:
-        return await self._answer(chat_messages_from_openai_response(input_items))
-
-    async def _answer(self, messages: Sequence[ChatMessage]) -> Any:
-        named = self._named
-        arguments = {self._conversation.name: self._conversation.value_for(messages)}
-        if named.can_stream:
-            return named.stream(arguments)
-        result = await named.run(arguments)
-        if named.answer is None:
-            return answer_of(result)
-        said = result[named.answer]
-        return "" if said is None else answer_of({named.answer: {"replies": said}})

@@ -10,7 +10,7 @@ from haystack.dataclasses import ChatMessage, ChatRole
 
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.conversation import last_user_text
-from hayserve.wrappers.messages import chat_messages_from_openai, chat_messages_from_openai_response
+from hayserve.wrappers.messages import chat_messages_from_openai
 from hayserve.wrappers.named_pipeline import described
 from hayserve.wrappers.pipeline_io import (
     NOT_FOR_CALLERS,
@@ -48,9 +48,8 @@ class PlainAgentWrapper(BasePipelineWrapper):
         vars(self)["run_api_async"] = self._run_method(inputs)
         required = [name for name, resolution in inputs.items() if resolution.required]
         if all(_is_said_by_the_user(agent, name) for name in required) and len(required) <= 1:
-            chat = _Chat(agent, variable=required[0] if required else None)
-            vars(self)["run_chat_completion_async"] = chat.run_chat_completion_async
-            vars(self)["run_response_async"] = chat.run_response_async
+            variable = required[0] if required else None
+            vars(self)["run_chat_completion_async"] = _chat_method(agent, variable)
 
     def _run_method(self, inputs: Mapping[str, InputResolution]) -> Callable[..., Any]:
         agent: Agent = self.pipeline
@@ -76,43 +75,26 @@ class PlainAgentWrapper(BasePipelineWrapper):
         )
 
 
-class _Chat:
-    """The methods that answer conversations with an agent.
+def _chat_method(agent: Agent, variable: str | None) -> Callable[..., Any]:
+    """The method that answers conversations.
 
-    Args:
-        agent: The agent.
-        variable: The variable of the agent's user prompt that holds what the user says, if its
-            prompt has one; the user's last message then goes there and not into the messages.
+    If the agent's own prompt has a variable for what the user says, the user's last message goes
+    there and not into the messages.
     """
 
-    def __init__(self, agent: Agent, *, variable: str | None) -> None:
-        self._agent = agent
-        self._variable = variable
-
     async def run_chat_completion_async(
-        self,
-        model: str,  # noqa: ARG002 - in the contract
+        model: str,  # noqa: ARG001 - in the contract
         messages: list[dict[str, Any]],
-        body: dict[str, Any],  # noqa: ARG002 - in the contract
+        body: dict[str, Any],  # noqa: ARG001 - in the contract
     ) -> AsyncPipelineStream:
-        return self._stream(chat_messages_from_openai(messages))
+        conversation = chat_messages_from_openai(messages)
+        args: dict[str, Any] = {"messages": conversation}
+        if variable is not None:
+            args[variable] = last_user_text(conversation)
+            args["messages"] = _without_last_of_the_user(conversation)
+        return async_streaming_generator(agent, pipeline_run_args=args)
 
-    async def run_response_async(
-        self,
-        model: str,  # noqa: ARG002 - in the contract
-        input_items: list[dict[str, Any]],
-        body: dict[str, Any],  # noqa: ARG002 - in the contract
-    ) -> AsyncPipelineStream:
-        return self._stream(chat_messages_from_openai_response(input_items))
-
-    def _stream(self, messages: list[ChatMessage]) -> AsyncPipelineStream:
-        args: dict[str, Any] = {"messages": messages}
-        if self._variable is not None:
-            args = {
-                "messages": _without_last_of_the_user(messages),
-                self._variable: last_user_text(messages),
-            }
-        return async_streaming_generator(self._agent, pipeline_run_args=args)
+    return run_chat_completion_async
 
 
 def _inputs_of(agent: Agent) -> dict[str, InputResolution]:
