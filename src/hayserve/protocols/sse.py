@@ -1,6 +1,7 @@
 """Writes the events of a run to a client as they come, and notices when the client leaves."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Protocol
 
 import anyio
@@ -65,9 +66,10 @@ class EventStreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_when_left, receive, tasks.cancel_scope)
+                listening = anyio.CancelScope()
+                tasks.start_soon(_listen, receive, listening, tasks.cancel_scope)
                 await self._write(send)
-                tasks.cancel_scope.cancel()
+                listening.cancel()
         finally:
             self._live.cancel()
 
@@ -115,20 +117,20 @@ async def while_connected(
         The events; only a `RunCancelled` if the client has left.
     """
     events: list[Event] = [RunCancelled("the client left")]
-    is_read = False
-    try:
+    with ExitStack() as unless_read:
+        unless_read.callback(live.cancel)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_when_left, receive, tasks.cancel_scope)
+            listening = anyio.CancelScope()
+            tasks.start_soon(_listen, receive, listening, tasks.cancel_scope)
             events = await read()
-            is_read = True
-            tasks.cancel_scope.cancel()
-    finally:
-        if not is_read:
-            live.cancel()
+            unless_read.pop_all()
+            listening.cancel()
     return events
 
 
-async def _cancel_when_left(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
+async def _listen(receive: Receive, listening: anyio.CancelScope, work: anyio.CancelScope) -> None:
+    """Cancel `work` when the client has left; `listening` ends this before that."""
+    with listening:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        work.cancel()

@@ -1,0 +1,159 @@
+import json
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from hayserve.deployments.deployment import FailedDeployment
+from hayserve.errors import DeployRefused, InvalidInput, InvalidRequest, NotCapable, NotFound
+from hayserve.protocols.openai_chat.decode import model_named, read_request, run_of
+from protocols.openai_chat.served import Wrapper, deployed, registered
+
+USER = {"role": "user", "content": "Hello"}
+
+
+class Chat(Wrapper):
+    def run_chat_completion(
+        self, model: str, messages: list[dict[str, Any]], body: dict[str, Any]
+    ) -> str:
+        return "Hi"
+
+
+class Headed(Wrapper):
+    def run_chat_completion(  # noqa: PLR0917 - the contract
+        self,
+        model: str,
+        messages: list[dict[str, Any]],
+        body: dict[str, Any],
+        headers: Headers | None = None,
+    ) -> str:
+        return "Hi"
+
+
+class Responding(Wrapper):
+    def run_response(
+        self, model: str, input_items: list[dict[str, Any]], body: dict[str, Any]
+    ) -> str:
+        return "Hi"
+
+
+class Api(Wrapper):
+    def run_api(self) -> str:
+        return "Hi"
+
+
+def sent(**fields: Any) -> bytes:
+    return json.dumps({"model": "it", "messages": [USER], **fields}).encode()
+
+
+def test_the_wrapper_gets_everything_that_the_client_sent() -> None:
+    tool = {"type": "function", "function": {"name": "weather"}}
+    options = {"include_usage": True, "new": None}
+    data = sent(temperature=0.5, tools=[tool], stream_options=options, user=None, n=1)
+    run = run_of(
+        read_request(data), deployed("it", Chat()), run_id="0123", headers=Headers({"x-a": "b"})
+    )
+    assert (run.id, run.deployment, run.method.name) == ("0123", "it", "run_chat_completion")
+    assert run.arguments == {
+        "model": "it",
+        "messages": [USER],
+        "body": {
+            "model": "it",
+            "messages": [USER],
+            "stream": False,
+            "stream_options": options,
+            "temperature": 0.5,
+            "tools": [tool],
+            "user": None,
+            "n": 1,
+        },
+    }
+
+
+def test_the_wrapper_gets_the_headers_if_it_wants_them() -> None:
+    headers = Headers({"x-a": "b"})
+    run = run_of(read_request(sent()), deployed("it", Headed()), run_id="1", headers=headers)
+    assert run.arguments["headers"]["X-A"] == "b"
+
+
+@pytest.mark.parametrize("content", [None, "", "text", [{"type": "text", "text": "x"}], 1])
+def test_the_content_of_a_message_is_the_wrappers_business(content: object) -> None:
+    message = {"role": "user", "content": content, "extra": {"a": [1]}}
+    assert read_request(sent(messages=[message])).messages == [message]
+
+
+def test_null_is_as_good_as_nothing() -> None:
+    request = read_request(sent(stream=None, stream_options=None, n=None))
+    assert (request.body()["stream"], request.wants_usage) == (False, False)
+    assert not read_request(sent(stream_options={})).wants_usage
+    assert read_request(sent(stream_options={"include_usage": True})).wants_usage
+
+
+@pytest.mark.parametrize(
+    ("fields", "where", "kind"),
+    [
+        ({"messages": []}, "messages", "too_short"),
+        ({"messages": "Hello"}, "messages", "list_type"),
+        ({"messages": [USER, "Hello"]}, "messages.1", "dict_type"),
+        ({"messages": [{"content": "Hello"}]}, "messages.0.role", "missing"),
+        ({"messages": [USER, {"role": 1}]}, "messages.1.role", "missing"),
+        ({"model": None}, "model", "string_type"),
+        ({"stream": "often"}, "stream", "bool_parsing"),
+        ({"stream_options": []}, "stream_options", "model_type"),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named(fields: dict[str, Any], where: str, kind: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_request(sent(**fields))
+    assert refused.value.param == where
+    assert [problem.type for problem in refused.value.problems] == [kind]
+    assert refused.value.message.startswith(f"The request cannot be used: '{where}': ")
+
+
+def test_all_fields_that_are_missing_are_named() -> None:
+    with pytest.raises(InvalidInput, match="'model': Field required; 'messages': Field required"):
+        read_request(b"{}")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'"text"', b"\xff"])
+def test_a_body_that_is_not_a_json_object_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="The body is not a JSON object: ") as refused:
+        read_request(data)
+    assert refused.value.param is None
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_one_request_gets_one_answer(n: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"'n' is {n}") as refused:
+        read_request(sent(n=n))
+    assert refused.value.param == "n"
+
+
+def test_a_model_is_found_by_name_and_by_alias() -> None:
+    chat = deployed("it", Chat(), "gpt-4o")
+    assert model_named(registered(chat), "it") is chat
+    assert model_named(registered(chat), "gpt-4o") is chat
+
+
+def test_an_unknown_model_is_the_models_fault() -> None:
+    with pytest.raises(NotFound, match="No deployment is named 'no'") as missing:
+        model_named(registered(deployed("it", Chat())), "no")
+    assert missing.value.param == "model"
+    assert missing.value.hint == "Deployed: it."
+
+
+def test_a_model_that_failed_to_load_says_why() -> None:
+    registry = registered()
+    registry.fail(FailedDeployment("it", DeployRefused("No setup.", hint="Add it."), "deployed"))
+    with pytest.raises(NotFound, match="failed to load: No setup") as missing:
+        model_named(registry, "it")
+    assert (missing.value.param, missing.value.hint) == ("model", "Add it.")
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "endpoint"), [(Responding(), "POST /v1/responses"), (Api(), "POST /it/run")]
+)
+def test_a_deployment_that_cannot_chat_says_what_it_can(wrapper: Wrapper, endpoint: str) -> None:
+    with pytest.raises(NotCapable, match="cannot chat") as refused:
+        run_of(read_request(sent()), deployed("it", wrapper), run_id="1", headers=Headers())
+    assert refused.value.hint == f"It answers {endpoint} instead."
