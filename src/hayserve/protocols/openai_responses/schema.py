@@ -3,9 +3,13 @@
 Source: https://platform.openai.com/docs/api-reference/responses
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def _no_for_null(value: object) -> object:
+    return False if value is None else value
 
 
 class ResponseRequest(BaseModel):
@@ -16,7 +20,7 @@ class ResponseRequest(BaseModel):
     model: str
     input: str | list[dict[str, Any]] | None = None
     instructions: str | None = None
-    stream: bool = False
+    stream: Annotated[bool, BeforeValidator(_no_for_null)] = False
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     top_p: float | None = None

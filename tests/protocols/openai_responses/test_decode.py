@@ -1,0 +1,169 @@
+"""What a request for a response asks of which method."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from hayserve.deployments.deployment import Deployment
+from hayserve.deployments.registry import Registry
+from hayserve.errors import InvalidInput, InvalidRequest, NotCapable, NotFound
+from hayserve.protocols.openai_responses.decode import decode, model_named, run_of
+from hayserve.runs.run import Run
+from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.capabilities import capabilities_of
+
+
+class Responds(BasePipelineWrapper):
+    def setup(self) -> None:
+        return
+
+    def run_response(
+        self, model: str, input_items: list[dict[str, Any]], body: dict[str, Any]
+    ) -> str:
+        return model
+
+
+class Chats(BasePipelineWrapper):
+    def setup(self) -> None:
+        return
+
+    def run_chat_completion(
+        self,
+        model: str,
+        messages: list[dict[str, Any]],
+        body: dict[str, Any],
+        *,
+        headers: Headers | None = None,
+    ) -> str:
+        return model
+
+
+class Computes(BasePipelineWrapper):
+    def setup(self) -> None:
+        return
+
+    def run_api(self, number: int) -> int:
+        return number
+
+
+def asked(**body: Any) -> bytes:
+    return json.dumps({"model": "echo", **body}).encode()
+
+
+def run_for(wrapper: BasePipelineWrapper, **body: Any) -> Run:
+    deployment = Deployment("echo", wrapper, capabilities_of(wrapper, name="echo"))
+    headers = Headers({"x-tenant": "a"})
+    return run_of(decode(asked(**body)), deployment, run_id="0" * 24, headers=headers)
+
+
+def test_a_plain_text_is_one_user_message() -> None:
+    run = run_for(Responds(), input="Hi")
+
+    assert run.arguments["model"] == "echo"
+    assert run.arguments["input_items"] == [{"type": "message", "role": "user", "content": "Hi"}]
+
+
+def test_items_are_handed_over_as_they_were_sent() -> None:
+    items = [{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}, {"odd": 1}]
+
+    assert run_for(Responds(), input=items).arguments["input_items"] == items
+
+
+def test_a_request_without_input_has_no_items() -> None:
+    assert run_for(Responds()).arguments["input_items"] == []
+
+
+def test_the_body_has_every_known_field_and_all_others_that_were_sent() -> None:
+    body = run_for(Responds(), input="Hi", temperature=0.5, seed=7).arguments["body"]
+
+    assert body == {
+        "model": "echo",
+        "input": "Hi",
+        "instructions": None,
+        "stream": False,
+        "tools": None,
+        "tool_choice": None,
+        "top_p": None,
+        "top_logprobs": None,
+        "temperature": 0.5,
+        "max_output_tokens": None,
+        "previous_response_id": None,
+        "parallel_tool_calls": None,
+        "stream_options": None,
+        "text": None,
+        "reasoning": None,
+        "store": None,
+        "service_tier": None,
+        "metadata": None,
+        "seed": 7,
+    }
+
+
+def test_a_wrapper_that_only_chats_answers_through_its_chat_method() -> None:
+    run = run_for(Chats(), input="Hi", instructions="Be kind.", max_output_tokens=9)
+
+    messages = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Hi"},
+    ]
+    assert run.method.name == "run_chat_completion"
+    assert run.arguments["messages"] == messages
+    assert run.arguments["body"] == {
+        "model": "echo",
+        "messages": messages,
+        "stream": False,
+        "max_completion_tokens": 9,
+    }
+
+
+def test_a_method_that_asks_for_the_headers_gets_them() -> None:
+    assert run_for(Chats(), input="Hi").arguments["headers"]["X-Tenant"] == "a"
+    assert "headers" not in run_for(Responds(), input="Hi").arguments
+
+
+def test_a_deployment_that_neither_responds_nor_chats_says_so() -> None:
+    with pytest.raises(NotCapable, match="'echo'") as caught:
+        run_for(Computes(), input="Hi")
+
+    assert caught.value.param == "model"
+
+
+def test_a_body_that_is_not_json_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="not a JSON object"):
+        decode(b"{")
+
+
+def test_all_wrong_fields_are_named() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode(b'{"stream": "perhaps"}')
+
+    assert [problem.loc for problem in caught.value.problems] == [("model",), ("stream",)]
+    assert "'model': Field required" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"previous_response_id": "resp_1"}, {"conversation": "conv_1"}, {"background": True}],
+)
+def test_what_needs_a_stored_response_is_refused_by_name(body: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        decode(asked(**body))
+
+    assert caught.value.param == next(iter(body))
+
+
+def test_fields_that_ask_for_nothing_are_accepted() -> None:
+    decode(asked(previous_response_id=None, conversation=None, background=False, store=True))
+
+
+def test_null_asks_for_no_stream() -> None:
+    assert decode(asked(stream=None)).stream is False
+
+
+def test_an_unknown_model_is_told_as_the_models_fault() -> None:
+    with pytest.raises(NotFound) as caught:
+        model_named(Registry(), "nobody")
+
+    assert caught.value.param == "model"

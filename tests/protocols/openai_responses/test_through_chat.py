@@ -1,0 +1,194 @@
+"""How requests for a response look to a chat method, and what its answers say."""
+
+from typing import Any
+
+import pytest
+
+from hayserve.errors import InvalidRequest
+from hayserve.events import ModelFinished, ReasoningDelta, TextDelta, ToolCallDelta
+from hayserve.protocols.openai_responses.through_chat import (
+    chat_body,
+    chat_messages,
+    events_of_completion,
+)
+
+
+def messages_of(*items: dict[str, Any]) -> list[dict[str, Any]]:
+    return chat_messages(items, instructions=None)
+
+
+def content_of(*parts: dict[str, Any]) -> Any:
+    return messages_of({"role": "user", "content": list(parts)})[0]["content"]
+
+
+def test_instructions_come_first() -> None:
+    said = {"type": "message", "role": "user", "content": "Hi"}
+
+    assert chat_messages([said], instructions="Be kind.") == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Hi"},
+    ]
+
+
+def test_an_item_without_type_and_role_is_what_the_user_said() -> None:
+    assert messages_of({"content": "Hi"}) == [{"role": "user", "content": "Hi"}]
+
+
+def test_parts_that_are_all_text_become_one_string() -> None:
+    parts = [{"type": "input_text", "text": "a"}, {"type": "output_text", "text": "b"}]
+
+    assert content_of(*parts) == "a\nb"
+
+
+def test_content_with_an_image_or_a_file_stays_a_list() -> None:
+    assert content_of(
+        {"type": "input_text", "text": "a"},
+        {"type": "input_image", "image_url": "https://example.org/a.png", "detail": "low"},
+        {"type": "input_image", "image_url": "https://example.org/b.png"},
+        {"type": "input_file", "file_id": "file-1", "detail": "low"},
+        {"type": "refusal", "refusal": "No."},
+    ) == [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "https://example.org/b.png", "detail": "auto"}},
+        {"type": "file", "file": {"file_id": "file-1"}},
+        {"type": "refusal", "refusal": "No."},
+    ]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_audio"},
+        {"type": "input_image", "file_id": "file-1"},
+        {"type": "input_file", "file_url": "https://example.org/a.pdf"},
+    ],
+)
+def test_a_part_that_chat_has_no_form_for_is_refused(part: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match=part["type"]) as caught:
+        content_of(part)
+
+    assert caught.value.param == "input"
+
+
+def test_calls_of_one_turn_and_their_outputs_become_chat_messages() -> None:
+    messages = messages_of(
+        {"type": "reasoning", "summary": []},
+        {"type": "function_call", "call_id": "a", "name": "add", "arguments": "[1]"},
+        {"type": "function_call", "id": "b", "name": "now"},
+        {"type": "function_call_output", "call_id": "a", "output": "1"},
+        {
+            "type": "function_call_output",
+            "call_id": "b",
+            "output": [{"type": "input_text", "text": "noon"}],
+        },
+    )
+
+    assert messages == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "a", "type": "function", "function": {"name": "add", "arguments": "[1]"}},
+                {"id": "b", "type": "function", "function": {"name": "now", "arguments": "{}"}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "a", "content": "1"},
+        {"role": "tool", "tool_call_id": "b", "content": "noon"},
+    ]
+
+
+def test_a_call_after_the_assistants_words_belongs_to_them() -> None:
+    messages = messages_of(
+        {"role": "assistant", "content": "Let me see."},
+        {"type": "function_call", "call_id": "a", "name": "add", "arguments": "[1]"},
+    )
+
+    assert [message["content"] for message in messages] == ["Let me see."]
+    assert len(messages[0]["tool_calls"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "content"),
+    [({"sum": 3}, '{"sum": 3}'), ([{"type": "input_image"}], '[{"type": "input_image"}]')],
+)
+def test_an_output_that_is_not_text_is_handed_over_as_json(output: object, content: str) -> None:
+    (message,) = messages_of({"type": "function_call_output", "call_id": "a", "output": output})
+
+    assert message["content"] == content
+
+
+def test_an_item_that_chat_has_no_form_for_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="'item_reference'"):
+        messages_of({"type": "item_reference", "id": "msg_1"})
+
+
+def test_parameters_get_the_names_they_have_in_chat() -> None:
+    tool: dict[str, Any] = {"type": "function", "name": "add", "parameters": {}}
+    body = {
+        "model": "echo",
+        "stream": True,
+        "temperature": 0.5,
+        "top_p": None,
+        "max_output_tokens": 9,
+        "reasoning": {"effort": "low"},
+        "tools": [tool],
+        "tool_choice": {"type": "function", "name": "add"},
+    }
+
+    assert chat_body(body, []) == {
+        "model": "echo",
+        "messages": [],
+        "stream": True,
+        "temperature": 0.5,
+        "max_completion_tokens": 9,
+        "reasoning_effort": "low",
+        "tools": [{"type": "function", "function": {"name": "add", "parameters": {}}}],
+        "tool_choice": {"type": "function", "function": {"name": "add"}},
+    }
+
+
+@pytest.mark.parametrize("choice", ["auto", {"type": "allowed_tools"}])
+def test_a_tool_choice_that_names_no_function_stays_as_it_is(choice: object) -> None:
+    body = {"model": "echo", "stream": False, "tool_choice": choice}
+
+    assert chat_body(body, [])["tool_choice"] == choice
+
+
+def test_a_tool_that_openai_would_execute_itself_is_refused() -> None:
+    body = {"model": "echo", "stream": False, "tools": [{"type": "web_search"}]}
+
+    with pytest.raises(InvalidRequest, match="'web_search'") as caught:
+        chat_body(body, [])
+
+    assert caught.value.param == "tools"
+
+
+def test_a_completion_says_reasoning_text_calls_and_its_reason() -> None:
+    message = {
+        "reasoning_content": "hm",
+        "content": "Hi",
+        "tool_calls": [
+            {"id": "a", "function": {"name": "add", "arguments": "{}"}},
+            {"id": "b"},
+        ],
+    }
+
+    choices = [{"message": message, "finish_reason": "tool_calls"}]
+
+    assert events_of_completion({"choices": choices}) == [
+        ReasoningDelta("hm"),
+        TextDelta("Hi"),
+        ToolCallDelta(0, id="a", name="add", arguments="{}"),
+        ToolCallDelta(1, id="b"),
+        ModelFinished("tool_calls"),
+    ]
+
+
+def test_a_refusal_is_what_the_model_says() -> None:
+    assert events_of_completion({"choices": [{"delta": {"refusal": "No."}}]}) == [TextDelta("No.")]
+
+
+def test_a_completion_without_choices_says_nothing() -> None:
+    assert events_of_completion({}) == []
+    assert events_of_completion({"choices": [{}]}) == []
