@@ -28,7 +28,7 @@ def install_hayhooks_names(settings: Mapping[str, Any] | None = None) -> None:
         names = HayhooksNames()
         sys.meta_path.insert(0, names)
     names.settings.show(settings or {})
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if _is_ours(name) and not isinstance(module, Alias):
             del sys.modules[name]
 
