@@ -11,6 +11,7 @@ SOURCE = ROOT / "src" / "hayserve"
 MODULES = sorted(SOURCE.rglob("*.py"))
 MODULE_WALL = 400
 FUNCTION_WALL = 50
+SMALL = 75
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "core", "misc", "manager"}
 # Where the code of users is called: anything can come out of it, and must not go further.
 BORDERS = (
@@ -105,8 +106,9 @@ def is_blind(handler: ast.ExceptHandler) -> bool:
 
 
 @modules
-def test_a_module_has_its_test_beside_it(module: Path) -> None:
-    if module.stem.startswith("__"):
+def test_a_module_that_decides_something_has_its_test_beside_it(module: Path) -> None:
+    # A small one is proven through those that use it; coverage knows whether it is.
+    if module.stem.startswith("__") or len(module.read_text().splitlines()) <= SMALL:
         return
     inside = module.relative_to(SOURCE)
     expected = ROOT / "tests" / inside.parent / f"test_{module.stem}.py"
