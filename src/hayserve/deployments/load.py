@@ -68,10 +68,10 @@ def _wrapper_in(target: Target) -> BasePipelineWrapper:
 
 def _attribute(module: object, target: Target) -> object:
     try:
-        return getattr(module, target.object)
+        return getattr(module, target.attribute)
     except AttributeError:
         raise DeployRefused(
-            f"{target.path.name!r} defines no {target.object!r}.",
+            f"{target.path.name!r} defines no {target.attribute!r}.",
             hint="Name an Agent, a Pipeline or a function that returns one: `file.py:object`.",
         ) from None
 

@@ -25,7 +25,7 @@ class Target:
         kind: A wrapper's folder, a pipeline in YAML, an object in a Python file, or a thing that
             is already in memory.
         path: The folder or file.
-        object: The object's name in the file, for kind "object".
+        attribute: The object's name in the file, for kind "object".
         aliases: More names for it.
         origin: Who named it.
         revision: The hash of its files, where it is known.
@@ -37,7 +37,7 @@ class Target:
     name: str
     kind: Literal["folder", "yaml", "object", "thing"]
     path: Path
-    object: str = ""
+    attribute: str = ""
     aliases: tuple[str, ...] = ()
     origin: Origin = "command line"
     revision: str = ""
@@ -108,4 +108,4 @@ def named(targets: Sequence[Target], *, name: str | None, aliases: Sequence[str]
 def _object_target(file: Path, wanted: str, origin: Origin) -> Target:
     if not file.is_file():
         raise Misconfigured(f"There is no file {str(file)!r}.", hint=_ACCEPTED)
-    return Target(file.stem, "object", file, object=wanted, origin=origin)
+    return Target(file.stem, "object", file, attribute=wanted, origin=origin)

@@ -12,8 +12,6 @@ from hayserve.events import Delta
 from hayserve.wrappers.base import SSEStream
 from hayserve.wrappers.tool_calls import ToolCallAssembler, is_agents_own
 
-_FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter")
-
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -68,7 +66,7 @@ class Items:
         elif chunk.content:
             found.append(events.TextDelta(chunk.content))
         found += self._own_calls(chunk)
-        if chunk.finish_reason in _FINISH_REASONS:
+        if chunk.finish_reason and chunk.finish_reason != "tool_call_results":
             found.append(events.ModelFinished(chunk.finish_reason))
         return found
 
