@@ -64,7 +64,7 @@ class ComponentTypes:
             if not components_only or any(found.is_component for found in all_found)
         }
         short = name.rpartition(".")[2].lower()
-        return [known[near] for near in get_close_matches(short, known, n=3)]
+        return [known[near] for near in get_close_matches(short, known, n=3, cutoff=0.75)]
 
 
 def _classes_in(package: str) -> Iterator[tuple[str, _Found]]:

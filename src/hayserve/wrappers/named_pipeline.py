@@ -105,7 +105,7 @@ class NamedPipeline:
         return described(
             run_api_async,
             Signature(parameters, return_annotation=dict[str, Any]),
-            description=self.description,
+            description=self.description or "Run the pipeline.",
             inputs={
                 name: f"Goes to {', '.join(resolution.targets)}."
                 for name, resolution in self.inputs.items()

@@ -137,7 +137,12 @@ def inputs_of(pipeline: Pipeline) -> dict[str, InputResolution]:
             continue
         for target in targets:
             _add(named, re.sub(r"\W", "_", f"{target.component}_{name}"), [target])
-    return named
+    return in_order(named)
+
+
+def in_order(inputs: Mapping[str, InputResolution]) -> dict[str, InputResolution]:
+    """The inputs by name, the required ones first; Haystack gives a prompt's in random order."""
+    return dict(sorted(inputs.items(), key=lambda entry: (not entry[1].required, entry[0])))
 
 
 def _add(named: dict[str, InputResolution], name: str, targets: Sequence[Target]) -> None:

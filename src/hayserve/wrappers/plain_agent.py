@@ -17,6 +17,7 @@ from hayserve.wrappers.pipeline_io import (
     InputResolution,
     Target,
     can_be_named,
+    in_order,
     input_for,
 )
 from hayserve.wrappers.streaming import AsyncPipelineStream, async_streaming_generator
@@ -70,7 +71,7 @@ class PlainAgentWrapper(BasePipelineWrapper):
         return described(
             run_api_async,
             Signature([_messages_of(agent), *parameters], return_annotation=dict[str, Any]),
-            description=self._description,
+            description=self._description or "Ask the agent.",
             inputs={_MESSAGES: "The conversation, or what the user says as one text."},
         )
 
@@ -104,13 +105,14 @@ def _inputs_of(agent: Agent) -> dict[str, InputResolution]:
         Mapping[str, Any], getattr(getattr(agent, "__haystack_input__", None), "_sockets_dict", {})
     )
     settings = {*NOT_FOR_CALLERS, _MESSAGES, "generation_kwargs"}
-    return {
+    inputs = {
         name: input_for(
             [Target("agent", name, socket.type, socket.is_mandatory, socket.default_value)]
         )
         for name, socket in sockets.items()
         if name not in settings and can_be_named(name)
     }
+    return in_order(inputs)
 
 
 def _messages_of(agent: Agent) -> Parameter:

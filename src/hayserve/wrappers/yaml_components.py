@@ -37,11 +37,7 @@ class _Builder:
         self._refuse_misspelt_sections()
         pipeline = self._empty_pipeline()
         for name, definition in self._components().items():
-            component = self._component(name, definition)
-            try:
-                pipeline.add_component(name, component)
-            except ValueError as error:
-                raise self._document.refusal(f"{error}.", "components", name) from error
+            pipeline.add_component(name, self._component(name, definition))
         for index, connection in enumerate(self._connections()):
             self._connect(pipeline, connection, index)
         return pipeline
@@ -103,7 +99,7 @@ class _Builder:
                 "type",
                 hint=self._types.hint(type_, components_only=True),
             )
-        reason = explain(error.__cause__ or error)
+        reason = explain(error.__cause__ or error).rstrip(".")
         return self._document.refusal(f"the component cannot be made: {reason}.", *path)
 
     def _connections(self) -> list[Any]:

@@ -87,7 +87,7 @@ class FullTypes:
                 hint=f"Write one of {', '.join(paths)}.",
             )
         raise self._document.refusal(
-            f"no class of Haystack is called {name!r}.",
+            f"no {'component' if is_component else 'class'} of Haystack is called {name!r}.",
             *path,
             hint=self.hint(name, components_only=is_component),
         )

@@ -1,0 +1,85 @@
+"""YAML that is not a pipeline's, and where things stand in YAML that is."""
+
+import pytest
+
+from hayserve.errors import DeployRefused
+from hayserve.wrappers.yaml_document import YAMLDocument
+
+EMPTY = (
+    "The YAML document is empty. A pipeline's YAML is a mapping with `components`, `connections`, "
+    "`inputs` and `outputs`."
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("", EMPTY),
+        ("# nothing\n", EMPTY),
+        ("null\n", EMPTY),
+        (
+            "hello\n",
+            (
+                "The YAML document is a str, not a mapping. A pipeline's YAML is a mapping with "
+                "`components`, `connections`, `inputs` and `outputs`."
+            ),
+        ),
+        (
+            "- a\n",
+            (
+                "The YAML document is a list, not a mapping. A pipeline's YAML is a mapping with "
+                "`components`, `connections`, `inputs` and `outputs`."
+            ),
+        ),
+        (
+            "a: 1\nb: [1\n",
+            (
+                "line 3, column 1: this is not valid YAML: while parsing a flow sequence: expected "
+                "',' or ']', but got '<stream end>'. "
+                "Check the indentation, colons and quotes there and in the line above."
+            ),
+        ),
+        (
+            "a: !!python/object:os.system {}\n",
+            (
+                "line 1, column 4: this is not valid YAML: could not determine a constructor for "
+                "the tag 'tag:yaml.org,2002:python/object:os.system'. "
+                "Check the indentation, colons and quotes there and in the line above."
+            ),
+        ),
+        ("a: 2024-13-45\n", "The YAML cannot be read: month must be in 1..12."),
+        (
+            "components:\n  a: 1\n  b: 2\n  a: 3\n",
+            "line 4: components.a is defined twice, first in line 2. Remove or rename one of them.",
+        ),
+        (
+            "inputs: {}\ninputs: {}\n",
+            "line 2: inputs is defined twice, first in line 1. Remove or rename one of them.",
+        ),
+    ],
+)
+def test_what_is_no_mapping_is_refused(source: str, said: str) -> None:
+    with pytest.raises(DeployRefused) as refused:
+        YAMLDocument(source)
+    assert str(refused.value) == said
+
+
+def test_too_deep_a_nesting_is_refused() -> None:
+    with pytest.raises(DeployRefused, match=r"The YAML cannot be read: maximum recursion"):
+        YAMLDocument("[" * 5000)
+
+
+def test_an_entry_that_is_not_there_has_the_line_of_what_is_around_it() -> None:
+    document = YAMLDocument("a:\n  b:\n  - x\n  - y\n")
+    assert document.line() == 1
+    assert document.line("a", "b") == 2
+    assert document.line("a", "b", 1) == 4
+    assert document.line("a", "b", 9) == 2
+    assert document.line("a", "c") == 1
+    assert document.line("a", "b", 1, "z") == 4
+
+
+def test_a_refusal_names_the_entry() -> None:
+    refusal = YAMLDocument("a:\n- b: 1\n").refusal("no.", "a", 0, "b", hint="Do.")
+    assert str(refusal) == "line 2: a[0].b: no. Do."
+    assert refusal.param == "a[0].b"
