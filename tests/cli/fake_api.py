@@ -142,8 +142,9 @@ PROBLEMS: dict[str, Any] = {
         "Odd",
     ],
     "hint": "See its schema.",
-    "run_id": "r42",
+    "run_id": "r41",
 }
+FAILURE = {"detail": "'fails' raised ValueError.", "hint": "", "run_id": "r42"}
 
 API = Starlette(
     routes=[
@@ -162,6 +163,7 @@ API = Starlette(
         Route("/sse_fails/run", run_sse_that_fails, methods=["POST"]),
         Route("/cut_off/run", run_cut_off, methods=["POST"]),
         Route("/refuses/run", refuse(422, PROBLEMS), methods=["POST"]),
+        Route("/fails/run", refuse(500, FAILURE), methods=["POST"]),
         Route("/locked/run", refuse(401, {"detail": "No key."}), methods=["POST"]),
         Route("/odd/run", refuse(500, {"detail": {"why": 1}}), methods=["POST"]),
         Route("/mute/run", always(Response(status_code=502)), methods=["POST"]),

@@ -12,10 +12,16 @@ def refused_by(server_url: str, name: str) -> ServerRefused:
     return refused.value
 
 
-def test_problems_are_listed_with_the_servers_hint_and_the_run(server_url: str) -> None:
+def test_problems_are_listed_with_the_servers_hint(server_url: str) -> None:
     error = refused_by(server_url, "refuses")
     assert error.message == "body.question: Field required; Too short; Odd"
-    assert error.hint == "See its schema. The server's log has more under run r42."
+    assert error.hint == "See its schema."
+
+
+def test_a_failed_run_is_named_because_the_log_says_more(server_url: str) -> None:
+    error = refused_by(server_url, "fails")
+    assert error.message == "'fails' raised ValueError."
+    assert error.hint == "The server's log has more under run r42."
 
 
 def test_a_status_has_a_hint_where_the_server_gave_none(server_url: str) -> None:

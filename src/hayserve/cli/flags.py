@@ -43,7 +43,7 @@ class Run:
 
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH", help="What to serve: folders or YAML files."),
+        typer.Argument(metavar="PATH", help="What to serve: folders, YAML files, file.py:object."),
     ] = field(default_factory=list[str])
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="The name of what is served.")

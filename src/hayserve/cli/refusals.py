@@ -22,12 +22,17 @@ def refusal_of(response: httpx2.Response) -> ServerRefused:
     """
     fallback = dict(HINTS).get(response.status_code, "")
     status = f"{response.status_code} {response.reason_phrase}".strip()
-    return _refusal(response.text, fallback=fallback, unless=f"The server answered {status}.")
+    return _refusal(
+        response.text,
+        fallback=fallback,
+        unless=f"The server answered {status}.",
+        logged=response.is_server_error,
+    )
 
 
 def refusal_in(data: str) -> ServerRefused:
     """The error that arrived in the middle of a stream."""
-    return _refusal(data, fallback="", unless="The run failed.")
+    return _refusal(data, fallback="", unless="The run failed.", logged=True)
 
 
 def broken_off(message: str) -> ServerRefused:
@@ -45,7 +50,7 @@ def object_in(text: str) -> dict[str, Any] | None:
     return cast(dict[str, Any], found) if isinstance(found, dict) else None
 
 
-def _refusal(text: str, *, fallback: str, unless: str) -> ServerRefused:
+def _refusal(text: str, *, fallback: str, unless: str, logged: bool) -> ServerRefused:
     said = object_in(text) or {}
     nested = said.get("error")
     if isinstance(nested, dict):
@@ -53,7 +58,7 @@ def _refusal(text: str, *, fallback: str, unless: str) -> ServerRefused:
     message = _message(said.get("detail")) or _message(said.get("message"))
     message = message or text.strip()[:RAW_LENGTH] or unless
     hints = [str(said.get("hint") or fallback)]
-    if run_id := said.get("run_id"):
+    if logged and (run_id := said.get("run_id")):
         hints.append(f"The server's log has more under run {run_id}.")
     return ServerRefused(message, hint=" ".join(filter(None, hints)))
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from hayserve.server.serve import serve
-
 from hayserve.cli.flags import Run
 from hayserve.errors import Misconfigured
+from hayserve.server.serve import serve
 from hayserve.settings import Settings, load
 
 
