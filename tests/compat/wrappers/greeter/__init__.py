@@ -1,0 +1,3 @@
+"""A wrapper's folder may be a package."""
+
+SIGNATURE = "the greeter"
