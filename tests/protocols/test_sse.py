@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import anyio
+import anyio.lowlevel
 import pytest
 from starlette.types import Message
 
@@ -16,11 +17,13 @@ METHOD = Method("run_api", function=print, is_async=False, wants_headers=False)
 
 
 class Words:
-    """The text of each event, and a full stop for its end."""
+    """The text of each event, a full stop for its end, and why it was stopped."""
 
     def encode(self, event: Event) -> bytes:
         if isinstance(event, TextDelta):
             return event.text.encode()
+        if isinstance(event, RunCancelled) and event.reason:
+            return f"stopped: {event.reason}".encode()
         return b"." if isinstance(event, RunFinished) else b""
 
 
@@ -74,7 +77,9 @@ async def test_events_that_wait_are_sent_together_and_the_stream_is_ended() -> N
 @pytest.mark.anyio
 async def test_an_opening_that_says_nothing_is_not_sent() -> None:
     live, connection = live_run(), Connection()
-    response = EventStreamResponse(live, opening=[StreamOpened(), RunCancelled()], encoder=Words())
+    response = EventStreamResponse(
+        live, opening=[StreamOpened(), RunCancelled("")], encoder=Words()
+    )
     await response({}, connection.receive, connection.send)
     assert connection.bodies == [b""]
 
@@ -106,8 +111,35 @@ async def test_a_stream_that_is_not_to_be_kept_alive_waits_in_silence(
     response = EventStreamResponse(live, opening=[StreamOpened()], encoder=Words(), keep_alive=b"")
     with anyio.move_on_after(0.05):
         await response({}, connection.receive, connection.send)
-    assert connection.bodies == []
+    assert connection.bodies == [b"stopped: the server is stopping", b""]
     assert live.channel.is_closed
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_the_server_drops_is_ended_so_that_its_client_knows() -> None:
+    live, dropped = live_run(), anyio.CancelScope()
+    connection = Connection(when_sent=lambda body: dropped.cancel() if body == b"a" else None)
+    response = EventStreamResponse(live, opening=[TextDelta("a")], encoder=Words())
+    with dropped:
+        await response({}, connection.receive, connection.send)
+    assert connection.bodies == [b"a", b"stopped: the server is stopping", b""]
+    assert [message["more_body"] for message in connection.sent[1:]] == [True, True, False]
+    assert live.scope.cancel_called
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_has_said_its_end_is_not_ended_twice() -> None:
+    live, dropped = live_run(), anyio.CancelScope()
+    connection = Connection(when_sent=lambda body: dropped.cancel() if body == b"." else None)
+
+    async def send(message: Message) -> None:
+        await connection.send(message)
+        await anyio.lowlevel.checkpoint()
+
+    response = EventStreamResponse(live, opening=[RunFinished()], encoder=Words())
+    with dropped:
+        await response({}, connection.receive, send)
+    assert connection.bodies == [b"."]
 
 
 @pytest.mark.anyio

@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Literal, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -15,7 +18,10 @@ from hayserve.deployments.load import load
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.store import Entry, Store
 from hayserve.deployments.target import Target
-from hayserve.errors import HayserveError, NameTaken
+from hayserve.errors import HayserveError, InvalidRequest, Misconfigured, NameTaken, NotReady
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 logger = logging.getLogger("hayserve.deployments")
 
@@ -29,6 +35,7 @@ class Order:
     Args:
         name: The name to serve it under.
         bundle: Its files.
+        kind: Whether they are a wrapper, or the one file `pipeline.yml`.
         aliases: More names.
         overwrite: Whether it may replace a deployment of that name.
         keep: Whether it is there again after a restart of the server.
@@ -38,6 +45,7 @@ class Order:
 
     name: str
     bundle: Bundle
+    kind: Literal["wrapper", "yaml"] = "wrapper"
     aliases: tuple[str, ...] = ()
     overwrite: bool = False
     keep: bool = True
@@ -45,8 +53,8 @@ class Order:
     skip_mcp: bool = False
 
     @property
-    def is_yaml(self) -> bool:
-        return YAML_FILE in self.bundle.files
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
 
 
 class Deployer:
@@ -74,20 +82,21 @@ class Deployer:
         Raises:
             InvalidRequest: A name cannot be used.
             NameTaken: A name is taken and `overwrite` was not asked for.
+            NotReady: What has a name is still being loaded for the first time.
             DeployRefused: It cannot be served.
+            Misconfigured: Its files cannot be stored.
         """
-        names = (order.name, *order.aliases)
-        for name in names:
+        for name in order.names:
             check_name(name, reserved=self._reserved)
-        if not order.is_yaml:
+        if order.kind == "wrapper":
             check_wrapper_is_in(order.bundle)
         async with self._lock(order.name):
-            self._registry.check_free(order.name, names, overwrite=order.overwrite)
+            self._check_free(order)
             deployment = await self._load(order)
             # Another deploy may have taken an alias while this one was loading.
-            self._registry.check_free(order.name, names, overwrite=order.overwrite)
+            self._check_free(order)
             if order.keep:
-                await anyio.to_thread.run_sync(self._store.record, _entry(order))
+                await _on_disk(self._store.record, _entry(order))
             self._registry.put(deployment)
         logger.info("deployed", extra={"deployment": order.name, "revision": deployment.revision})
         return deployment
@@ -99,12 +108,15 @@ class Deployer:
 
         Raises:
             NotFound: Nothing is deployed under that name.
+            NotReady: It is still being loaded for the first time.
+            Misconfigured: The disk keeps what should be forgotten; it is served as before.
         """
-        found = self._registry.find(name)
-        own = found.name if found else name
+        own = self._registry.own_name(name)
         async with self._lock(own):
+            # What failed to load from the pipelines folder may have a name that nothing can have.
+            with suppress(InvalidRequest):
+                await _on_disk(self._store.forget, own)
             self._registry.remove(own)
-            await anyio.to_thread.run_sync(self._store.forget, own)
         logger.info("undeployed", extra={"deployment": own})
         return own
 
@@ -113,41 +125,38 @@ class Deployer:
     ) -> None:
         """Load what the server starts with; what fails is listed in the registry, with its error.
 
-        Of two with one name, the first is served. `announced` is called once the registry knows
-        what is to come.
+        Each is served as soon as it is ready. Of two with one name, the first is served.
+        `announced` is called once the registry knows what is to come.
         """
-        by_name: dict[str, Target] = {}
-        for target in targets:
-            taken = by_name.setdefault(target.name, target)
-            if taken is not target:
-                self._note_failure(target, _twice(target, taken))
-        self._registry.loading = frozenset(
-            name for target in by_name.values() for name in (target.name, *target.aliases)
-        )
+        owners, clashes = _owners_of_names(targets)
+        self._registry.loading = frozenset(owners)
         announced()
         limiter = anyio.Semaphore(self._at_once)
-        loaded: dict[str, Deployment] = {}
 
         async def load_one(target: Target) -> None:
             async with limiter:
-                try:
-                    loaded[target.name] = await self._load_target(target)
-                except HayserveError as error:
-                    self._note_failure(target, error)
+                await self._load_first(target)
 
         async with anyio.create_task_group() as tasks:
-            for target in by_name.values():
-                tasks.start_soon(load_one, target)
-        for name in by_name:  # in the order of the targets, whichever was ready first
-            if name in loaded:
-                self._serve(loaded[name])
-        self._registry.loading = frozenset()
+            for own_name in dict.fromkeys(target.name for target in owners.values()):
+                tasks.start_soon(load_one, owners[own_name])
+        for target, error in clashes:
+            self._note_failure(target, error)
+        # Whichever was ready first: the order is that of the targets.
+        self._registry.arrange(list(owners))
 
     async def reload(self, target: Target) -> None:
-        """Load `target` again; if that fails what was served goes on, and the log says why."""
+        """Load `target` again; if that fails what was served goes on, and the log says why.
+
+        Nothing happens where something else is served under the name by now.
+        """
         async with self._lock(target.name):
+            served = self._registry.find(target.name)
+            if served is not None and served.origin != target.origin:
+                return
             try:
                 deployment = await self._load_target(target)
+                self._registry.check_free(deployment.name, deployment.names, overwrite=True)
             except HayserveError as error:
                 logger.error(  # noqa: TRY400 - the traceback is the cause's
                     "reload_failed",
@@ -178,18 +187,32 @@ class Deployer:
             check_name(name, reserved=self._reserved)
         return await load(target)
 
-    async def _load(self, order: Order) -> Deployment:
-        folder = await anyio.to_thread.run_sync(self._store.save_bundle, order.name, order.bundle)
-        return await load(_target_of(_entry(order), folder))
-
-    def _serve(self, deployment: Deployment) -> None:
+    async def _load_first(self, target: Target) -> None:
         try:
-            self._registry.check_free(deployment.name, deployment.names, overwrite=False)
+            self._registry.put(await self._load_target(target))
+            logger.info("loaded", extra={"deployment": target.name})
         except HayserveError as error:
-            self._registry.fail(FailedDeployment(deployment.name, error, deployment.origin))
-            return
-        self._registry.put(deployment)
-        logger.info("loaded", extra={"deployment": deployment.name})
+            self._note_failure(target, error)
+        finally:
+            self._registry.loading -= {target.name, *target.aliases}
+
+    async def _load(self, order: Order) -> Deployment:
+        folder = await _on_disk(self._store.save_bundle, order.name, order.bundle)
+        try:
+            return await load(_target_of(_entry(order), folder))
+        except HayserveError as error:
+            logger.error(  # noqa: TRY400 - the traceback is the cause's
+                "deploy_refused",
+                extra={"deployment": order.name, "why": str(error)},
+                exc_info=error.__cause__,
+            )
+            raise
+
+    def _check_free(self, order: Order) -> None:
+        loading = next((name for name in order.names if name in self._registry.loading), None)
+        if loading is not None:
+            raise NotReady(f"{loading!r} is being loaded.", hint="Deploy again in a moment.")
+        self._registry.check_free(order.name, order.names, overwrite=order.overwrite)
 
     def _note_failure(self, target: Target, error: HayserveError) -> None:
         self._registry.fail(FailedDeployment(target.name, error, target.origin))
@@ -203,10 +226,21 @@ class Deployer:
         return self._locks.setdefault(name, anyio.Lock())
 
 
+async def _on_disk(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    try:
+        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))
+    except OSError as error:
+        raise Misconfigured(
+            f"What is deployed cannot be stored: {error.strerror or error}.",
+            hint="Look at the disk, or name another folder with HAYSERVE_DATA_DIR.",
+            param="data_dir",
+        ) from error
+
+
 def _entry(order: Order) -> Entry:
     return Entry(
         name=order.name,
-        kind="yaml" if order.is_yaml else "wrapper",
+        kind=order.kind,
         digest=order.bundle.digest,
         aliases=order.aliases,
         description=order.description,
@@ -229,9 +263,24 @@ def _target_of(entry: Entry, folder: Path) -> Target:
     )
 
 
-def _twice(target: Target, first: Target) -> NameTaken:
+def _owners_of_names(
+    targets: Sequence[Target],
+) -> tuple[dict[str, Target], list[tuple[Target, NameTaken]]]:
+    """Which target gets which name, own or alias, and which targets come too late."""
+    owners: dict[str, Target] = {}
+    clashes: list[tuple[Target, NameTaken]] = []
+    for target in targets:
+        names = (target.name, *target.aliases)
+        taken = next((name for name in names if name in owners), None)
+        if taken is None:
+            owners.update(dict.fromkeys(names, target))
+        else:
+            clashes.append((target, _twice(target, taken, first=owners[taken])))
+    return owners, clashes
+
+
+def _twice(target: Target, name: str, *, first: Target) -> NameTaken:
     return NameTaken(
-        f"{str(target.path)!r} is not served: the name {target.name!r} is taken by "
-        f"{str(first.path)!r}.",
+        f"{str(target.path)!r} is not served: the name {name!r} is taken by {str(first.path)!r}.",
         hint="Rename one of them, or serve it by itself with `--name`.",
     )

@@ -1,6 +1,8 @@
 """Loads a target: its code or YAML becomes a wrapper that has been set up."""
 
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from inspect import isawaitable
 
@@ -26,20 +28,31 @@ async def load(target: Target) -> Deployment:
     Raises:
         DeployRefused: It cannot be served; the message says why.
     """
-    wrapper = await anyio.to_thread.run_sync(_wrapper_in, target)
-    await _set_up(wrapper, target)
+    with _refusing(target, "{name!r} cannot be loaded"):
+        wrapper = await anyio.to_thread.run_sync(_wrapper_in, target)
+    with _refusing(target, "setup() of {name!r} failed"):
+        waiting = await anyio.to_thread.run_sync(wrapper.setup)
+        if isawaitable(waiting):
+            await waiting
     # A wrapper may have put its own tracer in place.
     count_usage()
+    with _refusing(target, "{name!r} cannot be served"):
+        return await anyio.to_thread.run_sync(_deployment_of, wrapper, target)
+
+
+def _deployment_of(wrapper: BasePipelineWrapper, target: Target) -> Deployment:
     can = capabilities_of(wrapper, name=target.name)
+    description = target.description or (can.signature.description if can.signature else "")
     return Deployment(
         name=target.name,
         aliases=tuple(alias for alias in dict.fromkeys(target.aliases) if alias != target.name),
         wrapper=wrapper,
         can=can,
         kind=kind_of(wrapper),
-        description=target.description or (can.signature.description if can.signature else ""),
+        # Python's texts may hold what no answer can.
+        description=description.encode(errors="replace").decode(),
         revision=target.revision,
-        skip_mcp=target.skip_mcp or wrapper.skip_mcp,
+        skip_mcp=target.skip_mcp or bool(wrapper.skip_mcp),
         origin=target.origin,
         loaded_at=datetime.now(UTC),
     )
@@ -62,7 +75,7 @@ def _wrapper_in(target: Target) -> BasePipelineWrapper:
         code.unload()
         raise
     # Its modules are given back when the last run that uses the wrapper has ended.
-    weakref.finalize(wrapper, code.unload)
+    weakref.finalize(wrapper, code.unload).atexit = False
     return wrapper
 
 
@@ -76,17 +89,17 @@ def _attribute(module: object, target: Target) -> object:
         ) from None
 
 
-async def _set_up(wrapper: BasePipelineWrapper, target: Target) -> None:
+@contextmanager
+def _refusing(target: Target, what: str) -> Generator[None]:
+    """Turn what user code raises into a refusal that says what went wrong, where and why."""
     try:
-        waiting = await anyio.to_thread.run_sync(wrapper.setup)
-        if isawaitable(waiting):
-            await waiting
+        yield
     except HayserveError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # user code: anything can come out of it
         folder = target.path if target.kind == "folder" else target.path.parent
         where = user_frame(error, folder)
         raise DeployRefused(
-            f"setup() of {target.name!r} failed{f' at {where}' if where else ''}: {explain(error)}",
+            f"{what.format(name=target.name)}{f' at {where}' if where else ''}: {explain(error)}",
             hint="The server's log has the traceback.",
         ) from error

@@ -1,6 +1,6 @@
 """The table of what is served: read by every request, swapped as a whole by a deploy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from hayserve.deployments.deployment import Deployment, FailedDeployment
@@ -48,6 +48,15 @@ class Registry:
         """As `get`, with None where there is none."""
         return self._by_name.get(name)
 
+    def own_name(self, name: str) -> str:
+        """The own name of what is served as `name`, or failed to load under it.
+
+        Raises:
+            NotReady: It is being loaded for the first time.
+            NotFound: There is none.
+        """
+        return name if name in self._failed else self.get(name).name
+
     def deployments(self) -> list[Deployment]:
         """All that is served, in the order of deployment, each once."""
         return list({id(entry): entry for entry in self._by_name.values()}.values())
@@ -85,6 +94,16 @@ class Registry:
         self._forget_failure(deployment.name)
         return before
 
+    def arrange(self, names: Sequence[str]) -> None:
+        """List the deployments that have `names` before all others, in that order."""
+        first = {
+            key: entry
+            for name in names
+            if (entry := self._by_name.get(name)) is not None
+            for key in entry.names
+        }
+        self._by_name = MappingProxyType({**first, **self._by_name})
+
     def fail(self, failure: FailedDeployment) -> None:
         """Remember that something could not be loaded; what is served stays as it is."""
         self._failed = MappingProxyType({**self._failed, failure.name: failure})
@@ -95,14 +114,12 @@ class Registry:
         Raises:
             NotFound: There is none.
         """
-        found = self._by_name.get(name)
-        if found is None and name in self._failed:
-            self._forget_failure(name)
-            return None
-        found = found or self.get(name)
+        own = self.own_name(name)
+        found = self._by_name.get(own)
         self._by_name = MappingProxyType(
             {key: entry for key, entry in self._by_name.items() if entry is not found}
         )
+        self._forget_failure(own)
         return found
 
     def _forget_failure(self, name: str) -> None:

@@ -62,6 +62,8 @@ def targets_at(text: str, *, origin: Origin = "command line") -> list[Target]:
         found = targets_in(path, origin=origin)
     elif path.suffix in YAML_SUFFIXES:
         found = [Target(path.stem, "yaml", path, origin=origin)]
+    elif path.name == WRAPPER_FILE:
+        found = targets_in(path.parent, origin=origin)
     elif path.suffix == ".py":
         found = [_object_target(path, "PipelineWrapper", origin)]
     else:

@@ -13,6 +13,7 @@ from hayserve.runs.live import LiveRun, has_closed
 
 GRACE_SECONDS = 5.0
 KEEP_ALIVE_SECONDS = 15.0
+FAREWELL_SECONDS = 1.0
 KEEP_ALIVE = b": keep-alive\n\n"
 
 # Proxies hold a stream back unless they are told not to.
@@ -56,6 +57,7 @@ class EventStreamResponse(Response):
         self._opening = opening
         self._encoder = encoder
         self._keep_alive = keep_alive
+        self._is_open = False
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         self.raw_headers = [
@@ -70,8 +72,18 @@ class EventStreamResponse(Response):
                 tasks.start_soon(_listen, receive, listening, tasks.cancel_scope)
                 await self._write(send)
                 listening.cancel()
+        except anyio.get_cancelled_exc_class():
+            await self._take_leave(send)
+            raise
         finally:
             self._live.cancel()
+
+    async def _take_leave(self, send: Send) -> None:
+        """End a stream that the server cancels because it stops: its client should know why."""
+        if self._is_open:
+            with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
+                await self._send(send, [RunCancelled("the server is stopping")])
+                await self._end(send)
 
     async def _write(self, send: Send) -> None:
         await send(
@@ -81,11 +93,16 @@ class EventStreamResponse(Response):
                 "headers": self.raw_headers,
             }
         )
+        self._is_open = True
         events = list(self._opening)
         while not has_closed(events):
             await self._send(send, events)
             events = await self._next(send)
+        self._is_open = False
         await self._send(send, events)
+        await self._end(send)
+
+    async def _end(self, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, events: Sequence[Event]) -> None:

@@ -19,10 +19,11 @@ from hayserve.protocols.rest.openapi import OpenAPI
 from hayserve.protocols.rest.routes import Rest
 from hayserve.runs.execute import Executor
 from hayserve.server.error_responses import handlers
-from hayserve.server.guard import Guard, write_local_key
+from hayserve.server.guard import Guard
 from hayserve.server.health import Health
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
-from hayserve.server.middleware import RunIds
+from hayserve.server.local_key import LocalKey
+from hayserve.server.middleware import LastAnswers, RootPath, RunIds
 from hayserve.settings import Settings, load
 
 # A deployment of one of these names would never, or not always, be asked. `chat`, `files` and
@@ -87,9 +88,9 @@ def create_app(
         if settings.startup_deploy_strategy == "parallel"
         else 1,
     )
-    guard = None if settings.insecure else Guard(write_local_key(settings.local_key_file))
+    key = None if settings.insecure else LocalKey()
     return Starlette(
-        routes=_routes(registry, executor, _admin(Admin(registry, deployer), guard)),
+        routes=_routes(registry, executor, _admin(Admin(registry, deployer), key)),
         middleware=_middleware(settings),
         exception_handlers=handlers(),
         lifespan=Lifespan(
@@ -97,7 +98,7 @@ def create_app(
             registry=registry,
             executor=executor,
             deployer=deployer,
-            start=Start(targets, reload=reload, when_loaded=when_loaded),
+            start=Start(targets, key=key, reload=reload, when_loaded=when_loaded),
         ),
     )
 
@@ -114,9 +115,10 @@ def _routes(registry: Registry, executor: Executor, admin: Sequence[Route]) -> l
     return [*fixed, *description, *rest]
 
 
-def _admin(admin: Admin, guard: Guard | None) -> list[Route]:
-    if guard is None:
+def _admin(admin: Admin, key: LocalKey | None) -> list[Route]:
+    if key is None:
         return [*admin.routes(), *admin.guarded_routes()]
+    guard = Guard(key.value)
     return [
         *admin.routes(),
         *(
@@ -127,7 +129,9 @@ def _admin(admin: Admin, guard: Guard | None) -> list[Route]:
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
-    chain = [Middleware(RunIds)]
+    chain = [Middleware(RunIds), Middleware(LastAnswers)]
+    if settings.root_path.strip("/"):
+        chain.append(Middleware(RootPath, settings.root_path))
     if settings.cors_allow_origins or settings.cors_allow_origin_regex:
         chain.append(
             Middleware(

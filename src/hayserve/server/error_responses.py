@@ -1,14 +1,24 @@
 """Answers errors: the last stop of everything that was raised on the way."""
 
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
+from starlette.routing import Match, Route
 
-from hayserve.errors import HayserveError, NotFound, Unauthorized, WrapperRefused
+from hayserve.errors import (
+    HayserveError,
+    InvalidRequest,
+    NotFound,
+    NotReady,
+    RunFailed,
+    Unauthorized,
+    WrapperRefused,
+)
 from hayserve.protocols.openai_error import error_object
 from hayserve.protocols.rest.encode import error_body
 from hayserve.protocols.statuses import status_of
@@ -16,7 +26,8 @@ from hayserve.protocols.statuses import status_of
 logger = logging.getLogger("hayserve.server")
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
-_OPENAI_PATHS = ("/v1/", "/chat/completions", "/responses", "/files", "/models")
+_OPENAI_ROOTS = frozenset({"v1", "responses", "files", "models"})
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 def handlers() -> dict[Any, Handler]:
@@ -31,52 +42,106 @@ def handlers() -> dict[Any, Handler]:
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer one of our own errors in the form that the called protocol's clients read."""
     assert isinstance(error, HayserveError)
+    is_told_already = isinstance(error, RunFailed | NotReady)
+    if status_of(error).http >= 500 and not is_told_already:  # noqa: PLR2004 - HTTP
+        logger.error(
+            "request_failed",
+            extra={"run_id": request.state.run_id, "why": str(error)},
+            exc_info=error.__cause__,
+        )
     return error_response(request, error)
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what Starlette raises by itself: an unknown path, a method that is not allowed."""
+    """Answer what Starlette raises by itself: an unknown path, a method that is not allowed.
+
+    `OPTIONS` of every path is answered here, with the methods that the path takes.
+    """
     assert isinstance(error, HTTPException)
-    found = _known(request, error)
-    response = error_response(request, found)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == 405:  # noqa: PLR2004 - HTTP
+        headers["allow"] = _methods_at(request)
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+    response = error_response(request, _known(request, error))
     response.status_code = error.status_code
-    response.headers.update(error.headers or {})
+    response.headers.update(headers)
     return response
 
 
 async def answer_unexpected(request: Request, _: Exception) -> Response:
     """Answer a mistake of the server itself; Starlette hands it on to the log."""
-    return error_response(
-        request,
-        HayserveError(
-            "The server made a mistake.",
-            hint="Its log has the traceback under this run's id.",
-        ),
+    mistake = HayserveError(
+        "The server made a mistake.", hint="Its log has the traceback under this run's id."
     )
+    response = error_response(request, mistake)
+    # This answer goes out without passing the middleware.
+    response.headers["x-request-id"] = request.state.run_id
+    return response
 
 
 def error_response(request: Request, error: HayserveError) -> Response:
     """`error` as the client of this path expects it."""
     run_id = request.state.run_id
     status = status_of(error)
-    headers = error.headers if isinstance(error, WrapperRefused) else {}
-    if isinstance(error, Unauthorized):
-        headers = {"www-authenticate": "Bearer"}
     if is_openai(request):
         body = error_object(error, run_id=run_id)
-        return JSONResponse(body, status.openai, headers=headers)
-    return JSONResponse(error_body(error, run_id=run_id), status.http, headers=headers)
+        return _json(body, status.openai, headers=_headers_of(error))
+    return _json(error_body(error, run_id=run_id), status.http, headers=_headers_of(error))
 
 
 def is_openai(request: Request) -> bool:
     """Whether the path is one that OpenAI's clients call."""
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    return path.startswith(_OPENAI_PATHS) and not path.endswith("/run")
+    match _path_of(request).strip("/").split("/"):
+        case [_, "run"]:
+            return False
+        case ["chat", "completions", *_]:
+            return True
+        case [root, *_]:
+            return root in _OPENAI_ROOTS
+        case _:
+            return False
+
+
+def _path_of(request: Request) -> str:
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", ""))
+
+
+def _methods_at(request: Request) -> str:
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
+
+
+def _headers_of(error: HayserveError) -> Mapping[str, str]:
+    match error:
+        case WrapperRefused(headers=headers):
+            return headers
+        case Unauthorized():
+            return {"www-authenticate": "Bearer"}
+        case NotReady():
+            return {"retry-after": "1"}
+        case _:
+            return {}
+
+
+def _json(body: object, status: int, *, headers: Mapping[str, str]) -> Response:
+    if status in _WITHOUT_BODY:
+        return Response(status_code=status, headers=headers)
+    # What a wrapper raised may hold anything, also what is neither JSON nor Unicode.
+    text = json.dumps(body, default=repr, ensure_ascii=False, separators=(",", ":"))
+    content = text.encode(errors="backslashreplace")
+    return Response(content, status, headers=headers, media_type="application/json")
 
 
 def _known(request: Request, error: HTTPException) -> HayserveError:
+    path = _path_of(request)
     if error.status_code == 404:  # noqa: PLR2004 - HTTP
-        return NotFound(f"There is nothing at {request.url.path}.", hint="See /docs.")
+        return NotFound(f"There is nothing at {path}.", hint="See /docs.")
     if error.status_code == 405:  # noqa: PLR2004 - HTTP
-        return NotFound(f"{request.url.path} does not take {request.method}.", hint="See /docs.")
-    return HayserveError(str(error.detail))
+        return NotFound(f"{path} does not take {request.method}.", hint="See /docs.")
+    said = f"{str(error.detail).rstrip('.')}."
+    return InvalidRequest(said) if error.status_code < 500 else HayserveError(said)  # noqa: PLR2004 - HTTP

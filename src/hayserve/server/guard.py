@@ -6,11 +6,7 @@ so the key is asked for, and `Host` and `Origin` are checked, which a page canno
 
 import hmac
 import ipaddress
-import os
-import secrets
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,8 +18,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`."""
-    name = host.strip("[]").lower()
-    if name == "localhost":
+    name = host.removeprefix("[").removesuffix("]")
+    if name.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(name).is_loopback
@@ -45,30 +41,6 @@ def check_address(host: str, *, insecure: bool) -> None:
             "add `--insecure` (HAYSERVE_INSECURE=1).",
             param="host",
         )
-
-
-def write_local_key(path: Path) -> str:
-    """Make a new key and write it where only this user can read it.
-
-    Raises:
-        Misconfigured: The file cannot be written.
-    """
-    key = f"hs_local_{secrets.token_urlsafe(32)}"
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
-        ) as file:
-            file.write(key)
-        temporary.replace(path)
-    except OSError as error:
-        raise Misconfigured(
-            f"The local key cannot be written to {str(path)!r}: {error.strerror}.",
-            hint="Name another file with HAYSERVE_KEY_FILE.",
-            param="key_file",
-        ) from error
-    return key
 
 
 class Guard:
@@ -100,13 +72,13 @@ class Guard:
             Unauthorized: It shows no key, or not this server's.
         """
         host = request.headers.get("host", "")
-        if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if not is_loopback(_name_in(host)):
             raise Forbidden(
                 f"This was sent to the host {host!r}, and deploys are taken on this machine only.",
                 hint="Call localhost.",
             )
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             raise Forbidden(f"Pages of {origin!r} may not deploy.", hint="Use the command line.")
         if not hmac.compare_digest(_shown_key(request).encode(), self._key):
             raise Unauthorized(
@@ -114,6 +86,12 @@ class Guard:
                 hint="`hayserve` reads it by itself for a server of the same user on the same "
                 "machine; else send it as `Authorization: Bearer KEY` (or `--key`).",
             )
+
+
+def _name_in(host: str) -> str:
+    """The name without the port: `localhost`, `127.0.0.1`, or `[::1]`."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() else host
 
 
 def _shown_key(request: Request) -> str:

@@ -2,8 +2,8 @@
 
 import logging
 import sys
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from hayserve.deployments.deploy import Deployer
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target, targets_in
 from hayserve.runs.execute import Executor
+from hayserve.server.local_key import LocalKey
 from hayserve.server.reload import reload_on_change
-from hayserve.settings import Settings, variables_without_meaning
+from hayserve.settings import Settings, local_key_file, variables_without_meaning
 
 logger = logging.getLogger("hayserve.server")
 
@@ -30,11 +31,14 @@ class Start:
 
     Args:
         targets: What to load; None for what the pipelines folder holds.
+        key: What deploying needs, to be left where this user's command line finds it; None where
+            nobody is asked for a key.
         reload: Whether to load it again when its files change.
         when_loaded: Called once, when everything was loaded or has failed.
     """
 
     targets: Sequence[Target] | None
+    key: LocalKey | None
     reload: bool
     when_loaded: WhenLoaded
 
@@ -68,18 +72,32 @@ class Lifespan:
         self._deployer = deployer
         self._start = start
 
-    def __call__(self, _: Starlette) -> AbstractAsyncContextManager[None]:
-        return self._running()
+    def __call__(self, app: Starlette) -> AbstractAsyncContextManager[None]:
+        return self._running(getattr(app.state, "port", self._settings.port))
 
     @asynccontextmanager
-    async def _running(self) -> AsyncGenerator[None]:
+    async def _running(self, port: int) -> AsyncGenerator[None]:
         _warn(self._settings)
-        install_hayhooks_names()
+        install_hayhooks_names(self._settings.model_dump())
         _extend_python_path(self._settings)
-        async with self._executor.running(), anyio.create_task_group() as tasks:
-            await tasks.start(self._load)
+        with self._key_in_place(port):
+            async with self._executor.running(), anyio.create_task_group() as tasks:
+                await tasks.start(self._load)
+                yield
+                tasks.cancel_scope.cancel()
+
+    @contextmanager
+    def _key_in_place(self, port: int) -> Generator[None]:
+        key = self._start.key
+        if key is None:
             yield
-            tasks.cancel_scope.cancel()
+            return
+        file = self._settings.key_file or local_key_file(port)
+        key.write(file)
+        try:
+            yield
+        finally:
+            key.remove(file)
 
     async def _load(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         own = self._targets()

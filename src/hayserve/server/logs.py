@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from loguru import Message
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+# Haystack says this of every async stream, and it is nothing that a wrapper's author could change.
+_SYNC_CALLBACK = "A sync streaming callback was provided at runtime"
 # loguru has two levels that the standard library has not.
 _LEVELS = {"TRACE": 5, "SUCCESS": 25}
 
@@ -24,11 +26,15 @@ class LineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
         fields = "".join(
-            f" {name}={value!r}" if " " in str(value) else f" {name}={value}"
+            f" {name}={value}" if _is_one_word(str(value)) else f" {name}={str(value)!r}"
             for name, value in vars(record).items()
             if name not in _STANDARD
         )
         return super().formatMessage(record) + fields
+
+
+def _is_one_word(text: str) -> bool:
+    return text.isprintable() and " " not in text
 
 
 def configure_logs(settings: Settings) -> None:
@@ -40,10 +46,15 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS.get(settings.log_level) or settings.log_level)
+    logging.getLogger("haystack.dataclasses.streaming_chunk").addFilter(_is_of_use)
     for noisy in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     wrappers_log.remove()
-    wrappers_log.add(_forward, level=0, format="{message}", backtrace=False)
+    wrappers_log.add(_forward, level=0, format="{message}", backtrace=False, diagnose=False)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    return _SYNC_CALLBACK not in record.getMessage()
 
 
 def _forward(message: "Message") -> None:

@@ -1,9 +1,15 @@
-"""What happens to every request before and after the protocols: it gets an id."""
+"""What happens to every request before and after the protocols."""
 
+import anyio
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hayserve.errors import NotReady
 from hayserve.runs.run import new_id
+from hayserve.server.error_responses import error_response
+
+FAREWELL_SECONDS = 1.0
 
 
 class RunIds:
@@ -29,3 +35,50 @@ class RunIds:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+class RootPath:
+    """Tells the application the path that a proxy puts before its own.
+
+    It does not matter whether the proxy takes that path away again before it hands a request on.
+
+    Args:
+        app: The application.
+        root_path: The path; with or without the slash at its ends.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self._app = app
+        self._root_path = f"/{root_path.strip('/')}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["root_path"] = self._root_path
+        await self._app(scope, receive, send)
+
+
+class LastAnswers:
+    """Answers requests that the server drops because it stops and has waited long enough."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_answered = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        except anyio.get_cancelled_exc_class():
+            # The cancellation ends here: nothing but the web server is outside of this, which
+            # would log a traceback.
+            if not is_answered:
+                stopping = NotReady("The server is stopping.", hint="Try again in a moment.")
+                with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
+                    await error_response(Request(scope), stopping)(scope, receive, send)

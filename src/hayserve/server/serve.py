@@ -1,16 +1,19 @@
 """Runs the server in this process until it is told to stop."""
 
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target, named, targets_at
 from hayserve.server.app import create_app
 from hayserve.server.guard import check_address
 from hayserve.server.logs import configure_logs
+from hayserve.server.sockets import listen, port_of
 from hayserve.server.welcome import welcome
 from hayserve.settings import Settings, load
 
@@ -33,23 +36,25 @@ def serve(
         reload: Load a deployment again when its files change.
 
     Raises:
-        Misconfigured: A path names nothing, or the address may not be listened on.
+        Misconfigured: A path names nothing, or the address cannot or may not be listened on.
     """
     check_address(settings.host, insecure=settings.insecure)
     targets: list[Target] | None = None
     if paths:
         found = [target for path in paths for target in targets_at(path)]
         targets = named(found, name=name, aliases=aliases)
+    sockets = listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": port_of(sockets)})
     configure_logs(settings)
 
     def when_loaded(registry: Registry) -> None:
         print(welcome(registry, url=settings.server_url), file=sys.stderr, flush=True)  # noqa: T201 - for whoever started it
 
     app = create_app(settings, targets=targets, reload=reload, when_loaded=when_loaded)
-    _run(app, settings)
+    _run(app, settings, sockets=sockets)
 
 
-def run_app(app: ASGIApp, *, host: str | None = None, port: int | None = None) -> None:
+def run_app(app: Starlette, *, host: str | None = None, port: int | None = None) -> None:
     """Serve an application that `create_app()` made.
 
     Args:
@@ -58,22 +63,25 @@ def run_app(app: ASGIApp, *, host: str | None = None, port: int | None = None) -
         port: The port; by default the setting.
 
     Raises:
-        Misconfigured: A setting cannot be used, or the address may not be listened on.
+        Misconfigured: A setting cannot be used, or the address cannot or may not be listened on.
     """
     settings = load(host=host, port=port)
     check_address(settings.host, insecure=settings.insecure)
+    sockets = listen(settings.host, settings.port)
+    app.state.port = port_of(sockets)  # for the name of the file with the local key
     configure_logs(settings)
-    _run(app, settings)
+    _run(app, settings, sockets=sockets)
 
 
-def _run(app: ASGIApp, settings: Settings) -> None:
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        root_path=settings.root_path,
-        log_config=None,
-        access_log=settings.access_log,
-        timeout_graceful_shutdown=settings.graceful_shutdown_timeout,
-        server_header=False,
+def _run(app: Starlette, settings: Settings, *, sockets: list[socket.socket]) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=settings.access_log,
+            timeout_graceful_shutdown=settings.graceful_shutdown_timeout,
+            server_header=False,
+        )
     )
+    with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order when it lets it through
+        server.run(sockets=sockets)

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from typing import Any
+from typing import Any, cast
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
@@ -50,13 +50,16 @@ def _trials(deployment: Deployment, url: str) -> list[str]:
 
 
 def _example(field: dict[str, Any]) -> object:
-    examples = field.get("examples")
-    return examples[0] if examples else _EXAMPLES.get(str(field.get("type")))
+    match field.get("examples"):
+        case [example, *_]:
+            return cast(object, example)
+        case _:
+            return _EXAMPLES.get(str(field.get("type")))
 
 
 def _curl(url: str, body: dict[str, Any]) -> str:
     streamed = "-N " if body.get("stream") else ""
     return (
         f"curl {streamed}{url} -H 'Content-Type: application/json' "
-        f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
+        f"-d {shlex.quote(json.dumps(body, ensure_ascii=False, default=str))}"
     )

@@ -67,6 +67,7 @@ class DeployYaml(BaseModel):
         return Order(
             name=self.name,
             bundle=Bundle({YAML_FILE: self.source_code.encode()}),
+            kind="yaml",
             aliases=tuple(self.aliases),
             overwrite=self.overwrite,
             keep=self.save_file,

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.datastructures import FormData, Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from hayserve.deployments.deployment import Deployment
@@ -22,14 +23,15 @@ async def read_arguments(request: Request, signature: Signature) -> dict[str, An
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not signature.uploads:
-        if media_type in _FORMS:
+        # Only what a page of another origin cannot send without asking first; see the guard.
+        if media_type and not _is_json(media_type):
             raise InvalidRequest(
                 f"The body is {media_type!r}, and this deployment takes JSON.",
                 hint="Send the parameters as a JSON object, with content-type application/json.",
             )
         return signature.arguments(await request.body())
     if media_type in _FORMS:
-        form = await request.form()
+        form = await _form_of(request)
         return signature.arguments_from_form(form.multi_items())
     if not media_type and not await request.body():
         return signature.arguments_from_form([])
@@ -38,6 +40,20 @@ async def read_arguments(request: Request, signature: Signature) -> dict[str, An
         hint="Send a form, with content-type multipart/form-data: "
         f"a file in {next(iter(signature.uploads))!r}, every other parameter in a field.",
     )
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+async def _form_of(request: Request) -> FormData:
+    try:
+        return await request.form()
+    except HTTPException as error:
+        raise InvalidRequest(
+            f"The form cannot be read: {str(error.detail).rstrip('.')}.",
+            hint="Let the HTTP client write the form, and its content-type with the boundary.",
+        ) from error
 
 
 def run_of(

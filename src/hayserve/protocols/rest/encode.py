@@ -43,13 +43,13 @@ def data_of(event: Event) -> bytes | None:
     """What an item of a stream is as bytes; None for what has no place in a plain stream."""
     match event:
         case TextDelta(text=text) | ReasoningDelta(text=text):
-            return text.encode()
+            return text.encode(errors="replace")
         case BytesDelta(data=data):
             return data
         case ReadyMade(data=content):
-            return as_text(content).encode()
+            return as_text(content).encode(errors="replace")
         case RunFailed(error=error):
-            return f"\n[error] {error}".encode()
+            return f"\n[error] {error}".encode(errors="replace")
         case RunCancelled(reason=reason):
             return f"\n[error] The run was stopped: {reason}.".encode()
         case (

@@ -5,12 +5,13 @@ that cannot be described does not take the others with it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any, cast
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from hayserve.deployments.deployment import Deployment
@@ -43,26 +44,28 @@ class OpenAPI:
 
     async def document(self, request: Request) -> Response:
         """The OpenAPI 3.1 description of everything that is served."""
-        return JSONResponse(self.describe(root_path=request.scope.get("root_path", "")))
+        described = self.describe(root_path=request.scope.get("root_path", ""))
+        # In ASCII, which can carry what is not valid Unicode.
+        return Response(json.dumps(described), media_type="application/json")
 
     async def page(self, request: Request) -> Response:
         """This page."""
-        described = self.describe(root_path=request.scope.get("root_path", ""))
-        return HTMLResponse(_page(described, base_url=str(request.base_url).rstrip("/")))
+        root_path: str = request.scope.get("root_path", "")
+        page = _page(self.describe(root_path=root_path), root_path=root_path)
+        return HTMLResponse(page.encode(errors="replace"))
 
     def describe(self, *, root_path: str = "") -> dict[str, Any]:
         """The whole document, as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0)."""
         paths: dict[str, Any] = {}
         schemas: dict[str, Any] = {}
         for route in self._fixed:
-            paths.setdefault(_path(route), {}).update(_operations(route))
+            paths.setdefault(_path(route), {}).update(_operations(route, taken=_ids_in(paths)))
         for deployment in self._registry.deployments():
             if deployment.can.signature is None:
                 continue
             operation = _run_operation(deployment, schemas)
             for name in deployment.names:
-                operation_id = f"{name}_run"
-                paths[f"/{name}/run"] = {"post": {**operation, "operationId": operation_id}}
+                paths[f"/{name}/run"] = {"post": {**operation, "operationId": f"{name}_run"}}
         document = {
             "openapi": "3.1.0",
             "info": {"title": "hayserve", "version": self._version},
@@ -76,29 +79,36 @@ def _path(route: Route) -> str:
     return route.path.replace(":path}", "}")
 
 
-def _operations(route: Route) -> dict[str, Any]:
+def _ids_in(paths: Mapping[str, Any]) -> set[str]:
+    return {entry["operationId"] for operations in paths.values() for entry in operations.values()}
+
+
+def _operations(route: Route, *, taken: Collection[str]) -> dict[str, Any]:
     doc = (route.endpoint.__doc__ or "").strip()
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in route.param_convertors
     ]
     operation: dict[str, Any] = {
-        "summary": doc.partition("\n")[0] or route.name.replace("_", " "),
+        "summary": doc.partition("\n")[0] or route.name.replace("_", " ").capitalize(),
         "responses": {"200": {"description": "Success"}},
     }
     if parameters:
         operation["parameters"] = parameters
-    shown = sorted(method for method in route.methods or () if method not in _HIDDEN)
-    return {method.lower(): operation for method in shown}
+    [verb] = [method for method in route.methods or () if method not in _HIDDEN]
+    # The same endpoint is there with and without `/v1`.
+    operation["operationId"] = f"{route.name}_alias" if route.name in taken else route.name
+    return {verb.lower(): operation}
 
 
 def _run_operation(deployment: Deployment, schemas: dict[str, Any]) -> dict[str, Any]:
     signature = deployment.can.signature
     assert signature is not None
     content_type = "multipart/form-data" if signature.uploads else "application/json"
-    request = _component(signature.request_schema(), schemas, f"{deployment.name}RunRequest")
+    name = _component_name(deployment.name)
+    request = _component(signature.request_schema(), schemas, f"{name}RunRequest")
     answer = signature.response_schema()
-    response = _component(answer, schemas, f"{deployment.name}RunResponse") if answer else {}
+    response = _component(answer, schemas, f"{name}RunResponse") if answer else {}
     return {
         "summary": deployment.description or f"Run {deployment.name}",
         "tags": ["deployments"],
@@ -114,28 +124,53 @@ def _run_operation(deployment: Deployment, schemas: dict[str, Any]) -> dict[str,
     }
 
 
+def _component_name(name: str) -> str:
+    """`name` in the letters that the name of a component may have; as domain names do it."""
+    return name if name.isascii() else f"xn--{name.encode('punycode').decode()}"
+
+
 def _component(schema: Mapping[str, Any], schemas: dict[str, Any], name: str) -> dict[str, Any]:
     """Put a schema and its local definitions among the components; gives a reference to it."""
+    definitions = schema.get("$defs", {})
+    refs = {f"{_REF}{local}": f"#/components/schemas/{name}.{local}" for local in definitions}
     body = {key: value for key, value in schema.items() if key != "$defs"}
-    prefix = f"#/components/schemas/{name}."
-    schemas[name] = _with_refs(body, prefix)
-    for local, definition in schema.get("$defs", {}).items():
-        schemas[f"{name}.{local}"] = _with_refs(definition, prefix)
+    schemas[name] = _sound(body, refs)
+    for local, definition in definitions.items():
+        schemas[f"{name}.{local}"] = _sound(definition, refs)
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _with_refs(node: Any, prefix: str) -> Any:
+def _sound(schema: Any, refs: Mapping[str, str]) -> Any:
+    """`schema` with its references put right; an open one where it is not JSON.
+
+    A wrapper's own types may have put anything into it.
+    """
+    try:
+        sound = _with_refs(schema, refs)
+        json.dumps(sound, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return sound
+
+
+def _with_refs(node: Any, refs: Mapping[str, str]) -> Any:
     if isinstance(node, dict):
         fields = cast(dict[str, Any], node)
+        to = fields.get("$ref")
+        if isinstance(to, str) and to.startswith("#") and to not in refs:
+            return {}
         return {
-            key: prefix + value.removeprefix(_REF)
-            if key == "$ref" and isinstance(value, str) and value.startswith(_REF)
-            else _with_refs(value, prefix)
-            for key, value in fields.items()
+            key: _with_refs(value, refs) for key, value in fields.items() if not _is_nowhere(value)
         }
     if isinstance(node, list):
-        return [_with_refs(item, prefix) for item in cast(list[Any], node)]
-    return node
+        return [_with_refs(item, refs) for item in cast(list[Any], node)]
+    # Also in `discriminator`, whose `mapping` has them as plain texts.
+    return refs.get(node, node) if isinstance(node, str) else node
+
+
+def _is_nowhere(value: object) -> bool:
+    """Whether it is a number that JSON does not have, such as an infinite default."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 _STYLE = (
@@ -144,11 +179,11 @@ _STYLE = (
 )
 
 
-def _page(described: Mapping[str, Any], *, base_url: str) -> str:
+def _page(described: Mapping[str, Any], *, root_path: str) -> str:
     schemas = described["components"]["schemas"]
     sections = [
         f"<h2><code>{verb.upper()} {escape(path)}</code></h2>"
-        f"<p>{escape(operation['summary'])}</p>{_body(operation, schemas, url=base_url + path)}"
+        f"<p>{escape(operation['summary'])}</p>{_body(operation, schemas, url=root_path + path)}"
         for path, operations in described["paths"].items()
         for verb, operation in operations.items()
     ]

@@ -1,18 +1,25 @@
 """Serves `POST /{name}/run`, typed by each deployment's own signature."""
 
+import logging
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from hayserve.deployments.registry import Registry
 from hayserve.errors import RunFailed as RunFailedError
+from hayserve.errors import WrapperFailed
 from hayserve.events import Event, RunCancelled, RunFailed, RunFinished, StreamOpened
 from hayserve.protocols.rest.decode import read_arguments, run_of, served_by
 from hayserve.protocols.rest.encode import SSEEncoder, TextEncoder
-from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse
+from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
 from hayserve.wrappers.signature import Signature
+
+logger = logging.getLogger("hayserve.protocols.rest")
 
 _TEXT_HEADERS = {"content-type": "text/plain; charset=utf-8", "x-accel-buffering": "no"}
 JSON = "application/json"
@@ -31,7 +38,15 @@ class Rest:
         self._executor = executor
 
     def routes(self) -> list[Route]:
-        return [Route("/{name}/run", self.run, methods=["POST"])]
+        return [Route("/{name}/run", self, methods=["POST"])]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            response = await self.run(request)
+            await response(scope, receive, send)
+        finally:
+            await request.close()  # what was uploaded, which a stream may read until it ends
 
     async def run(self, request: Request) -> Response:
         deployment = self._registry.get(request.path_params["name"])
@@ -39,11 +54,8 @@ class Rest:
         arguments = await read_arguments(request, signature)
         run = run_of(deployment, arguments, headers=request.headers, run_id=request.state.run_id)
         live = self._executor.start(run)
-        try:
-            events = await live.opening(grace=GRACE_SECONDS)
-        except BaseException:
-            live.cancel()
-            raise
+        opening = partial(live.opening, grace=GRACE_SECONDS)
+        events = await while_connected(request.receive, live, opening)
         return _answer(live, events, signature)
 
 
@@ -59,7 +71,20 @@ def _answer(live: LiveRun, events: list[Event], signature: Signature) -> Respons
     assert isinstance(first, RunFinished)
     if isinstance(first.result, Response):
         return first.result
-    return Response(signature.encode(first.result), media_type=JSON)
+    return Response(_encoded(live, first.result, signature), media_type=JSON)
+
+
+def _encoded(live: LiveRun, result: object, signature: Signature) -> bytes:
+    try:
+        return signature.encode(result)
+    except WrapperFailed as error:
+        run = live.run
+        logger.error(  # noqa: TRY400 - the traceback is the cause's
+            "result_unusable",
+            extra={"run_id": run.id, "deployment": run.deployment, "method": run.method.name},
+            exc_info=error.__cause__,
+        )
+        raise
 
 
 def _stream(live: LiveRun, events: list[Event], *, sse: bool) -> Response:
