@@ -53,6 +53,19 @@ EMPTY = (
             "line 4: components.a is defined twice, first in line 2. Remove or rename one of them.",
         ),
         (
+            "a: 1\nb: \0",
+            (
+                "The YAML cannot be read: unacceptable character #x0000: special characters are not "
+                'allowed\n  in "<unicode string>", position 8.'
+            ),
+        ),
+        ("a: 1\nb: &x [1, *x]\n", "line 2: the value contains itself."),
+        (
+            "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]\n"
+            + "".join(f"{n}: &{n} [{f'*{o}, ' * 10}]\n" for o, n in ("ab", "bc", "cd", "de")),
+            "line 5: the value is too large: with its aliases it has more than 100000 parts.",
+        ),
+        (
             "inputs: {}\ninputs: {}\n",
             "line 2: inputs is defined twice, first in line 1. Remove or rename one of them.",
         ),

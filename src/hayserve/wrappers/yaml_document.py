@@ -9,6 +9,8 @@ from haystack.marshal.yaml import YamlLoader
 from hayserve.errors import DeployRefused
 
 Step = str | int
+_MOST_NODES = 100_000
+_UNFINISHED = -1
 _PIPELINE = (
     "A pipeline's YAML is a mapping with `components`, `connections`, `inputs` and `outputs`."
 )
@@ -31,11 +33,12 @@ class YAMLDocument:
         source: The YAML text.
 
     Raises:
-        DeployRefused: It is not YAML, no mapping, or defines something twice.
+        DeployRefused: It is not YAML, no mapping, too large, or defines something twice.
     """
 
     def __init__(self, source: str) -> None:
         self._root, self.data = _read(source)
+        _refuse_too_much(self._root, {})
         for section in (None, "components", "inputs", "outputs"):
             self._refuse_duplicates(section)
 
@@ -76,16 +79,14 @@ class YAMLDocument:
 
 
 def _read(source: str) -> tuple[yaml.Node, dict[str, Any]]:
-    loader = YamlLoader(source)
     try:
+        loader = YamlLoader(source)
         root = loader.get_single_node()
         data: object = None if root is None else loader.construct_document(root)  # pyright: ignore[reportUnknownMemberType] - its stubs lack it
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DeployRefused(f"The YAML cannot be read: {error}.") from error
-    finally:
-        loader.dispose()
     if root is None or data is None:
         raise DeployRefused("The YAML document is empty.", hint=_PIPELINE)
     if not is_mapping(data):
@@ -93,6 +94,31 @@ def _read(source: str) -> tuple[yaml.Node, dict[str, Any]]:
             f"The YAML document is a {type(data).__name__}, not a mapping.", hint=_PIPELINE
         )
     return root, data
+
+
+def _refuse_too_much(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Count the nodes below this one, those that aliases repeat each time anew.
+
+    Haystack follows each alias, so that a few lines can keep it busy for ever.
+    """
+    key = id(node)
+    if sizes.get(key) == _UNFINISHED:
+        raise DeployRefused(f"line {node.start_mark.line + 1}: the value contains itself.")
+    if key not in sizes:
+        sizes[key] = _UNFINISHED
+        sizes[key] = 1 + sum(_refuse_too_much(child, sizes) for child in _children(node))
+    if sizes[key] > _MOST_NODES:
+        raise DeployRefused(
+            f"line {node.start_mark.line + 1}: the value is too large: "
+            f"with its aliases it has more than {_MOST_NODES} parts."
+        )
+    return sizes[key]
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for entry in node.value for child in entry]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def _syntax_error(error: yaml.MarkedYAMLError) -> DeployRefused:

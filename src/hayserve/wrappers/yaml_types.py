@@ -11,7 +11,6 @@ WHAT_A_TYPE_IS = (
     "A `type` is the name of a class of Haystack, such as PromptBuilder, or a full path, such as "
     "haystack.components.builders.prompt_builder.PromptBuilder."
 )
-_UNFINISHED = object()
 
 
 class FullTypes:
@@ -23,8 +22,6 @@ class FullTypes:
 
     def __init__(self, document: YAMLDocument) -> None:
         self._document = document
-        # What a document refers to in many places is one object, which is gone through once.
-        self._done: dict[int, Any] = {}
 
     def of_component(self, definition: Mapping[str, Any], *path: Step) -> dict[str, Any]:
         """A component's definition, complete, with all objects among its parameters.
@@ -34,7 +31,7 @@ class FullTypes:
         """
         full = {key: self._through(value, (*path, key)) for key, value in definition.items()}
         full["type"] = self._full_type(full["type"], (*path, "type"), is_component=True)
-        full.setdefault("init_parameters", {})
+        full["init_parameters"] = full.get("init_parameters") or {}
         return full
 
     def hint(self, name: str, *, components_only: bool) -> str:
@@ -47,21 +44,11 @@ class FullTypes:
         return ComponentTypes()
 
     def _through(self, node: Any, path: tuple[Step, ...]) -> Any:
-        key = id(node)
-        if key not in self._done:
-            self._done[key] = _UNFINISHED
-            if is_mapping(node):
-                self._done[key] = self._through_mapping(node, path)
-            elif is_list(node):
-                self._done[key] = self._through_list(node, path)
-            else:
-                self._done[key] = node
-        if self._done[key] is _UNFINISHED:
-            raise self._document.refusal("it contains itself.", *path)
-        return self._done[key]
-
-    def _through_list(self, items: list[Any], path: tuple[Step, ...]) -> list[Any]:
-        return [self._through(item, (*path, index)) for index, item in enumerate(items)]
+        if is_mapping(node):
+            return self._through_mapping(node, path)
+        if is_list(node):
+            return [self._through(item, (*path, index)) for index, item in enumerate(node)]
+        return node
 
     def _through_mapping(self, node: dict[str, Any], path: tuple[Step, ...]) -> dict[str, Any]:
         mapping = {key: self._through(value, (*path, key)) for key, value in node.items()}
