@@ -55,8 +55,8 @@ EMPTY = (
         (
             "a: 1\nb: \0",
             (
-                "The YAML cannot be read: unacceptable character #x0000: special characters are not "
-                'allowed\n  in "<unicode string>", position 8.'
+                "The YAML cannot be read: unacceptable character #x0000: special characters are "
+                'not allowed\n  in "<unicode string>", position 8.'
             ),
         ),
         ("a: 1\nb: &x [1, *x]\n", "line 2: the value contains itself."),

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import Signature
-from typing import Any, cast
+from typing import Any
 
 from haystack import Pipeline
 
 from hayserve.wrappers.conversation import ConversationInput, conversation_input
 from hayserve.wrappers.messages import chat_messages_from_openai
+from hayserve.wrappers.methods import described
 from hayserve.wrappers.pipeline_io import InputResolution, OutputResolution, values_of
 from hayserve.wrappers.streaming import AsyncPipelineStream, async_streaming_generator
 from hayserve.wrappers.streaming_targets import (
@@ -131,17 +132,3 @@ class NamedPipeline:
             return answer_of(result)
         said = result[self.answer]
         return "" if said is None else answer_of({self.answer: {"replies": said}})
-
-
-def described(
-    function: Callable[..., Any],
-    signature: Signature,
-    *,
-    description: str,
-    inputs: Mapping[str, str],
-) -> Callable[..., Any]:
-    """Give `function` the signature and a docstring that describes its inputs."""
-    lines = [f"    {name}: {text}" for name, text in inputs.items()]
-    function.__doc__ = "\n".join([description, "", "Args:", *lines] if lines else [description])
-    cast(Any, function).__signature__ = signature
-    return function

@@ -11,7 +11,7 @@ from haystack.dataclasses import ChatMessage, ChatRole
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.conversation import last_user_text
 from hayserve.wrappers.messages import chat_messages_from_openai
-from hayserve.wrappers.named_pipeline import described
+from hayserve.wrappers.methods import described, give
 from hayserve.wrappers.pipeline_io import (
     NOT_FOR_CALLERS,
     InputResolution,
@@ -46,11 +46,11 @@ class PlainAgentWrapper(BasePipelineWrapper):
         """Find out what the agent takes."""
         agent: Agent = self.pipeline
         inputs = _inputs_of(agent)
-        vars(self)["run_api_async"] = self._run_method(inputs)
+        give(self, {"run_api_async": self._run_method(inputs)})
         required = [name for name, resolution in inputs.items() if resolution.required]
         if all(_is_said_by_the_user(agent, name) for name in required) and len(required) <= 1:
             variable = required[0] if required else None
-            vars(self)["run_chat_completion_async"] = _chat_method(agent, variable)
+            give(self, {"run_chat_completion_async": _chat_method(agent, variable)})
 
     def _run_method(self, inputs: Mapping[str, InputResolution]) -> Callable[..., Any]:
         agent: Agent = self.pipeline

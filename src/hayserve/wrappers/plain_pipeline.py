@@ -3,6 +3,7 @@
 from haystack import Pipeline
 
 from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.methods import give
 from hayserve.wrappers.named_pipeline import NamedPipeline
 from hayserve.wrappers.pipeline_io import inputs_of
 
@@ -29,4 +30,4 @@ class PlainPipelineWrapper(BasePipelineWrapper):
         named = NamedPipeline(
             self.pipeline, inputs=inputs_of(self.pipeline), description=self._description
         )
-        vars(self).update(named.methods())
+        give(self, named.methods())

@@ -6,6 +6,7 @@ from typing import Self
 
 from hayserve.errors import DeployRefused
 from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.methods import give
 from hayserve.wrappers.named_pipeline import NamedPipeline
 from hayserve.wrappers.pipeline_io import InputResolution, OutputResolution
 from hayserve.wrappers.streaming_targets import StreamingComponents
@@ -89,7 +90,7 @@ class YAMLPipelineWrapper(BasePipelineWrapper):
             DeployRefused: Something in the YAML cannot be used; the message has its line.
         """
         if self.pipeline is None:
-            vars(self).update(self._named.methods())
+            give(self, self._named.methods())
             self.pipeline = self._named.pipeline
 
     @property
