@@ -6,13 +6,10 @@ from typing import Any
 import pytest
 from haystack import Pipeline, component
 from haystack.components.agents import Agent
-from haystack.components.builders import ChatPromptBuilder, PromptBuilder
+from haystack.components.builders import PromptBuilder
 from haystack.components.generators.chat import MockChatGenerator
 
 from hayserve.errors import DeployRefused
-from hayserve.events import ModelFinished, RunFinished, StreamOpened, TextDelta
-from hayserve.runs.execute import Executor
-from hayserve.runs.run import Run, new_id
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
 from hayserve.wrappers.plain import wrapper_for
@@ -42,28 +39,6 @@ class Search:
     @component.output_types(documents=list[str])
     def run(self, query: str, top_k: int = 3, size: int = 1) -> dict[str, Any]:
         return {"documents": [query] * top_k}
-
-
-@component
-class Image:
-    """Takes a `size` that is no number."""
-
-    @component.output_types(image=str)
-    def run(self, query: str, size: str = "small") -> dict[str, Any]:
-        return {"image": f"{query} {size}"}
-
-
-@component
-class Keyword:
-    def __init__(self, *, optional: bool) -> None:
-        if optional:
-            component.set_input_type(self, "class", str, default="")
-        else:
-            component.set_input_type(self, "class", str)
-
-    @component.output_types(text=str)
-    def run(self, **given: Any) -> dict[str, Any]:
-        return {"text": "done"}
 
 
 def retrieval() -> Pipeline:
@@ -151,109 +126,3 @@ def test_anything_else_is_refused(thing: object, said: str) -> None:
     with pytest.raises(DeployRefused) as refused:
         wrapper_for(thing)
     assert str(refused.value) == said
-
-
-@pytest.mark.anyio
-async def test_an_input_of_several_components_is_one_input() -> None:
-    wrapper = set_up(retrieval())
-    able = capabilities_of(wrapper, name="it")
-    assert able.signature is not None
-    assert able.signature.request_schema()["required"] == ["query"]
-    assert await answered(wrapper, {"query": "cats", "top_k": 2}) == {
-        "prompt": {"prompt": "cats: cats cats"}
-    }
-
-
-@pytest.mark.anyio
-async def test_inputs_of_one_name_and_two_types_get_their_components_names() -> None:
-    pipeline = Pipeline()
-    pipeline.add_component("search", Search())
-    pipeline.add_component("my-image", Image())
-    wrapper = set_up(pipeline)
-    able = capabilities_of(wrapper, name="it")
-    assert able.signature is not None
-    assert list(able.signature.request_schema()["properties"]) == [
-        "query",
-        "my_image_size",
-        "search_size",
-        "top_k",
-    ]
-    result = await answered(wrapper, {"query": "a", "my_image_size": "big"})
-    assert result["my-image"] == {"image": "a big"}
-
-
-def test_a_required_input_that_cannot_be_named_is_refused() -> None:
-    pipeline = Pipeline()
-    pipeline.add_component("strange", Keyword(optional=False))
-    wrapper = wrapper_for(pipeline)
-    with pytest.raises(DeployRefused) as refused:
-        wrapper.setup()
-    assert str(refused.value) == (
-        "The required input 'strange.class' of the pipeline cannot be named: 'class' is no name "
-        "for an argument. Choose names: declare `inputs` in YAML, or write a wrapper with a "
-        "`run_api`."
-    )
-
-
-@pytest.mark.anyio
-async def test_an_optional_input_that_cannot_be_named_is_left_out() -> None:
-    pipeline = Pipeline()
-    pipeline.add_component("strange", Keyword(optional=True))
-    pipeline.add_component("prompt", PromptBuilder("{{ x }}"))
-    assert await answered(set_up(pipeline), {"x": 1}) == {
-        "strange": {"text": "done"},
-        "prompt": {"prompt": "1"},
-    }
-
-
-def test_two_required_inputs_cannot_have_one_name() -> None:
-    pipeline = Pipeline()
-    pipeline.add_component("a", Typed(name="b_x", type_=str))
-    pipeline.add_component("a_b", Typed(name="x", type_=int))
-    pipeline.add_component("a_b_", Typed(name="x", type_=str))
-    pipeline.add_component("other", Typed(name="a_b_x", type_=str))
-    wrapper = wrapper_for(pipeline)
-    with pytest.raises(DeployRefused, match=r"'other\.a_b_x' .* is taken by another input"):
-        wrapper.setup()
-
-
-@component
-class Typed:
-    def __init__(self, *, name: str, type_: type) -> None:
-        component.set_input_type(self, name, type_)
-
-    @component.output_types(text=str)
-    def run(self, **given: Any) -> dict[str, Any]:
-        raise NotImplementedError
-
-
-def test_a_pipeline_that_answers_nothing_is_no_chat_model() -> None:
-    assert capabilities_of(set_up(retrieval()), name="it").names() == ["run_api"]
-
-
-@pytest.mark.anyio
-async def test_a_pipeline_with_a_chat_generator_is_a_chat_model() -> None:
-    pipeline = Pipeline()
-    pipeline.add_component("prompt", ChatPromptBuilder(template=_say("{{ question }}!")))
-    pipeline.add_component("llm", MockChatGenerator())
-    pipeline.connect("prompt.prompt", "llm.messages")
-    able = capabilities_of(set_up(pipeline), name="it")
-    assert able.chat is not None
-    executor = Executor()
-    async with executor.running():
-        arguments: dict[str, Any] = {
-            "model": "it",
-            "messages": [{"role": "user", "content": "Hello"}],
-            "body": {},
-        }
-        live = executor.start(Run(new_id(), "it", able.chat, arguments))
-        assert await live.all_events() == [
-            StreamOpened(),
-            TextDelta("Hello!"),
-            ModelFinished("stop"),
-            RunFinished(),
-        ]
-
-
-def _say(text: str) -> str:
-    return '{% message role="user" %}' + text + "{% endmessage %}"

@@ -28,47 +28,6 @@ TYPE_HINT = (
 CONNECTION_HINT = "A connection is a mapping with `sender` and `receiver`, each `component.field`."
 
 
-def test_short_names_reach_into_the_parameters() -> None:
-    pipeline = load_pipeline(
-        YAMLDocument(
-            """\
-components:
-  retriever:
-    type: InMemoryBM25Retriever
-    init_parameters:
-      document_store: {type: InMemoryDocumentStore}
-  agent:
-    type: Agent
-    init_parameters:
-      chat_generator: {type: MockChatGenerator, init_parameters: {model: mine}}
-      tools:
-      - type: Tool
-        data:
-          {name: say, description: Says it., parameters: {type: object}, function: builtins.print}
-      state_schema:
-        found: {type: str}
-        note: {type: Any}
-        documents: {type: "list[haystack.dataclasses.Document]"}
-"""
-        )
-    )
-    described = pipeline.to_dict()["components"]
-    store = described["retriever"]["init_parameters"]["document_store"]
-    assert store["type"] == (
-        "haystack.document_stores.in_memory.document_store.InMemoryDocumentStore"
-    )
-    generator = described["agent"]["init_parameters"]["chat_generator"]
-    tools = described["agent"]["init_parameters"]["tools"]
-    assert tools[0]["type"] == "haystack.tools.tool.Tool"
-    assert generator["init_parameters"]["model"] == "mine"
-    assert described["agent"]["init_parameters"]["state_schema"]["found"] == {"type": "str"}
-
-
-def test_the_path_that_a_class_is_imported_from_will_do() -> None:
-    source = "components:\n  llm: {type: haystack.components.generators.chat.MockChatGenerator}\n"
-    assert load_pipeline(YAMLDocument(source)).get_component("llm")
-
-
 def test_what_the_pipeline_is_set_to_is_kept() -> None:
     source = """\
 metadata: {owner: me}
