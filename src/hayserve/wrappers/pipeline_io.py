@@ -13,7 +13,17 @@ from haystack import Pipeline
 from hayserve.errors import DeployRefused
 
 # What is code's to set, and not a caller's.
-NOT_FOR_CALLERS = frozenset({"streaming_callback", "tools", "tools_strict", "hook_context"})
+# A caller who may set these runs other tools or another prompt than the pipeline was written with.
+NOT_FOR_CALLERS = frozenset(
+    {
+        "hook_context",
+        "streaming_callback",
+        "template",
+        "template_variables",
+        "tools",
+        "tools_strict",
+    }
+)
 _SIMPLE = (str, int, float, bool, bytes, Enum)
 
 
