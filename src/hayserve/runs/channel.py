@@ -8,13 +8,26 @@ import asyncio
 import threading
 from collections import deque
 
-from hayserve.events import BytesDelta, Event, ReasoningDelta, TextDelta
+from hayserve.events import (
+    BytesDelta,
+    ClientEvent,
+    Event,
+    ReadyMade,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolFinished,
+    ToolStarted,
+)
 
 _OVERHEAD = 64
 
 
-class ChannelClosed(Exception):
-    """Nobody reads the channel any more; raised in the code that emits, so that it stops."""
+class ChannelClosed(BaseException):
+    """Nobody reads the channel any more; raised in the code that emits, so that it stops.
+
+    It is no `Exception`, so that no component takes it for a failure and tries again.
+    """
 
 
 class Channel:
@@ -28,6 +41,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._capacity = capacity
+        self._lock = threading.Lock()
         self._waiting: deque[Event] = deque()
         self._size = 0
         self._readable = asyncio.Event()
@@ -48,7 +62,7 @@ class Channel:
         On the event loop it never waits: call `room()` after it.
 
         Raises:
-            ChannelClosed: The reader has left.
+            ChannelClosed: The reader has left, or the run has ended.
         """
         if threading.get_ident() == self._loop_thread:
             self._add(event)
@@ -64,7 +78,7 @@ class Channel:
         """Wait until the channel is no longer full.
 
         Raises:
-            ChannelClosed: The reader has left.
+            ChannelClosed: The reader has left, or the run has ended.
         """
         await self._room_on_loop.wait()
         if self._closed:
@@ -82,25 +96,29 @@ class Channel:
         return self._take()
 
     def close(self) -> None:
-        """Say that the reader has left: writers get `ChannelClosed` from now on."""
-        self._closed = True
-        self._make_room()
+        """Let writers get `ChannelClosed` from now on; what waits can still be received."""
+        with self._lock:
+            self._closed = True
+            self._make_room()
 
     def _add(self, event: Event) -> None:
-        if self._closed:
-            raise ChannelClosed
-        self._waiting.append(event)
-        self._size += _size_of(event)
-        if self._size >= self._capacity:
-            self._has_room.clear()
-            self._room_on_loop.clear()
+        size = _size_of(event)
+        # Else a reader or `close` could make room between the look and the clearing, for nothing.
+        with self._lock:
+            if self._closed:
+                raise ChannelClosed
+            self._waiting.append(event)
+            self._size += size
+            if self._size >= self._capacity:
+                self._has_room.clear()
+                self._room_on_loop.clear()
 
     def _take(self) -> list[Event]:
-        taken: list[Event] = []
-        while self._waiting:
-            taken.append(self._waiting.popleft())
-        self._size = 0
-        self._make_room()
+        with self._lock:
+            taken = list(self._waiting)
+            self._waiting.clear()
+            self._size = 0
+            self._make_room()
         return taken
 
     def _make_room(self) -> None:
@@ -109,8 +127,14 @@ class Channel:
 
 
 def _size_of(event: Event) -> int:
-    if isinstance(event, TextDelta | ReasoningDelta):
-        return _OVERHEAD + len(event.text)
-    if isinstance(event, BytesDelta):
-        return _OVERHEAD + len(event.data)
-    return _OVERHEAD
+    match event:
+        case TextDelta(text=text) | ReasoningDelta(text=text) | ToolFinished(result=text):
+            return _OVERHEAD + len(text)
+        case BytesDelta(data=data):
+            return _OVERHEAD + len(data)
+        case ToolCallDelta(arguments=arguments):
+            return _OVERHEAD + len(arguments)
+        case ToolStarted(arguments=content) | ClientEvent(data=content) | ReadyMade(data=content):
+            return _OVERHEAD + len(repr(content))
+        case _:
+            return _OVERHEAD

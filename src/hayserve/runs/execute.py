@@ -3,6 +3,7 @@
 Every protocol comes through here. A run is any number of events and exactly one closing event.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -22,10 +23,10 @@ from hayserve.events import (
     StreamOpened,
 )
 from hayserve.runs.channel import Channel, ChannelClosed
-from hayserve.runs.live import LiveRun
+from hayserve.runs.live import LiveRun, Stop
 from hayserve.runs.run import Run
 from hayserve.wrappers.context import RunContext, current_run
-from hayserve.wrappers.items import Items, Stream, stream_in
+from hayserve.wrappers.items import Items, stream_in
 from hayserve.wrappers.refusal import failure_of
 from hayserve.wrappers.streaming import PipelineStream
 
@@ -75,26 +76,35 @@ class Executor:
         """
         if self._tasks is None:
             raise NotReady("The server is stopping.", hint="Try again in a moment.")
-        live = LiveRun(run, Channel(), anyio.CancelScope())
-        self._tasks.start_soon(self._execute, live)
+        stop = Stop()
+        live = LiveRun(run, Channel(), stop)
+        self._tasks.start_soon(self._execute, live, stop)
         return live
 
-    async def _execute(self, live: LiveRun) -> None:
-        run, channel = live.run, live.channel
-        context = RunContext(run.id, streaming_components=self._streaming_components)
+    async def _execute(self, live: LiveRun, stop: Stop) -> None:
+        """Never raises: what comes out of one task of a task group ends all the others."""
+        if stop.cancel_called:
+            return
+        context = RunContext(live.run.id, streaming_components=self._streaming_components)
         current_run.set(context)
-        ending: Closing = RunCancelled()
-        with live.scope:
-            ending = await self._ending_of(run, channel, context)
+        with stop:
+            ending = await self._ending_of(live, context)
         with suppress(ChannelClosed):
-            channel.emit(ending)
+            live.channel.emit(ending)
+        live.channel.close()
 
-    async def _ending_of(self, run: Run, channel: Channel, context: RunContext) -> Closing:
+    async def _ending_of(self, live: LiveRun, context: RunContext) -> Closing:
+        run = live.run
         try:
-            result = await self._result_of(run, channel)
+            result = await self._result_of(run, live.channel)
         except ChannelClosed:
             return RunCancelled()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - user code: anything can come out of it
+        except BaseException as error:  # noqa: BLE001 - user code: anything can come out of it
+            if isinstance(error, asyncio.CancelledError):
+                if live.scope.cancel_called:
+                    return RunCancelled()
+                if self._tasks is None:
+                    return RunCancelled("the server is stopping")
             failure = failure_of(
                 error,
                 name=run.deployment,
@@ -108,11 +118,11 @@ class Executor:
     async def _result_of(self, run: Run, channel: Channel) -> Any:
         if run.method.is_async:
             value = run.method.function(**run.arguments)
-            if isawaitable(value):
-                value = await value
-            stream = stream_in(value)
         else:
-            value, stream = await self._in_thread(_call, run, channel)
+            value = await self._in_thread(_call, run, channel)
+        if isawaitable(value):
+            value = await value
+        stream = stream_in(value)
         if stream is None:
             return value
         if stream.items is not None:
@@ -122,19 +132,42 @@ class Executor:
         return None
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await anyio.to_thread.run_sync(
-            function, *args, abandon_on_cancel=True, limiter=self._limiter
-        )
+        """Call `function` in a thread. A thread whose run was cancelled counts until it ends."""
+        loop = asyncio.get_running_loop()
+        borrower = object()
+        has_begun = False
+
+        def release() -> None:
+            with suppress(RuntimeError):  # released before
+                self._limiter.release_on_behalf_of(borrower)
+
+        def work() -> Any:
+            nonlocal has_begun
+            has_begun = True
+            try:
+                return function(*args)
+            finally:
+                with suppress(RuntimeError):  # the event loop is gone
+                    loop.call_soon_threadsafe(release)
+
+        await self._limiter.acquire_on_behalf_of(borrower)
+        try:
+            return await anyio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+            )
+        finally:
+            if not has_begun:
+                release()
 
 
-def _call(run: Run, channel: Channel) -> tuple[Any, Stream | None]:
+def _call(run: Run, channel: Channel) -> Any:
     """Call a sync method, and read its stream in the same thread if it returns one."""
     value = run.method.function(**run.arguments)
     stream = stream_in(value)
     if stream is None or stream.items is None:
-        return value, stream
+        return value
     _pump(stream.items, stream.sse, channel)
-    return None, None
+    return None
 
 
 def _pump(source: Iterator[Any], sse: bool, channel: Channel) -> None:  # noqa: FBT001 - goes through a thread

@@ -1,13 +1,50 @@
 """A run that is under way, as its caller sees it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import anyio
 
 from hayserve.events import Closing, Event, StreamOpened
 from hayserve.runs.channel import Channel
 from hayserve.runs.run import Run
+
+
+class Scope(Protocol):
+    """What `LiveRun` needs of a cancel scope."""
+
+    @property
+    def cancel_called(self) -> bool: ...
+
+    def cancel(self) -> None: ...
+
+
+class Stop:
+    """Cancels the task of a run, once, whatever it awaits.
+
+    A cancel scope would cancel again and again what the wrapper awaits to clean up.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._called = False
+
+    @property
+    def cancel_called(self) -> bool:
+        return self._called
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+
+    def __exit__(self, *_: object) -> None:
+        self._task = None
+
+    def cancel(self) -> None:
+        if self._task is not None and not self._called:
+            self._task.cancel()
+        self._called = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +56,7 @@ class LiveRun:
 
     run: Run
     channel: Channel
-    scope: anyio.CancelScope
+    scope: Scope
 
     async def opening(self, *, grace: float) -> list[Event]:
         """The first events: at least one, and one that says something if it comes in time.

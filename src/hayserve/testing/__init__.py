@@ -1,4 +1,4 @@
-"""For tests of wrappers: the server in the test's own process, and a model that says what it is told.
+"""For tests of wrappers: the server in the test's process, and a model that says what it is told.
 
 ```python
 from hayserve.testing import ScriptedChatGenerator, serve

@@ -3,9 +3,10 @@
 import json
 import tempfile
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ class Answer:
         text: Its text.
         reasoning: Its reasoning; empty if it gave none.
         finish_reason: Why it stopped.
-        tool_calls: The tools that the client is asked to execute.
+        tool_calls: The tools that the client is asked to execute, each call whole.
         usage: The tokens that were used; None where the server did not say.
         chunks: The objects of the stream; the whole completion, alone, if it was not streamed.
     """
@@ -57,12 +58,11 @@ class Client:
         """
         response = _checked(self.http.post(f"/{name}/run", json=parameters))
         if response.headers["content-type"].startswith("application/json"):
-            return response.json()["result"]
+            answer = response.json()
+            return answer["result"] if [*answer] == ["result"] else answer
         return response.text
 
-    def chat(
-        self, model: str, messages: str | Sequence[Mapping[str, Any]], **body: Any
-    ) -> Answer:
+    def chat(self, model: str, messages: str | Sequence[Mapping[str, Any]], **body: Any) -> Answer:
         """Ask a model, not streamed.
 
         Args:
@@ -105,11 +105,13 @@ class Client:
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         request = {"model": model, "messages": list(messages), **body}
-        return cast(Response, self.http.post("/v1/chat/completions", json=request))
+        return self.http.post("/v1/chat/completions", json=request)
 
 
 @contextmanager
-def serve(*paths: str | Path, settings: Mapping[str, Any] | None = None, **things: Any) -> Generator[Client]:
+def serve(
+    *paths: str | Path, settings: Mapping[str, Any] | None = None, **things: Any
+) -> Generator[Client]:
     """Start the server in this process, load everything, and give a client of it.
 
     Args:
@@ -165,7 +167,25 @@ def _joined(chunks: Sequence[Mapping[str, Any]]) -> Answer:
         text="".join(delta.get("content") or "" for delta in deltas),
         reasoning="".join(delta.get("reasoning_content") or "" for delta in deltas),
         finish_reason=reasons[-1] if reasons else None,
-        tool_calls=[call for delta in deltas for call in delta.get("tool_calls") or []],
+        tool_calls=_whole_calls(deltas),
         usage=usages[-1] if usages else None,
         chunks=chunks,
     )
+
+
+def _whole_calls(deltas: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The tool calls whose pieces came in a stream: those with one `index` are one call."""
+    pieces = [cast(list[dict[str, Any]], delta.get("tool_calls") or []) for delta in deltas]
+    calls: dict[int, dict[str, Any]] = {}
+    for piece in chain.from_iterable(pieces):
+        function = piece["function"]
+        call = calls.setdefault(
+            piece["index"],
+            {
+                "id": piece.get("id"),
+                "type": "function",
+                "function": {"name": function.get("name"), "arguments": ""},
+            },
+        )
+        call["function"]["arguments"] += function.get("arguments") or ""
+    return list(calls.values())

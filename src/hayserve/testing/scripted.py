@@ -70,13 +70,16 @@ class ScriptedChatGenerator:
         self.received: list[list[ChatMessage]] = []
 
     def to_dict(self) -> dict[str, Any]:
-        """Serialize what can be: scripts of texts."""
-        texts = [reply.text for reply in self._script]
-        return default_to_dict(self, script=texts, pace=self._pace, loop=self._loop)
+        """Serialize the script, from its beginning; of an exception, only its text."""
+        script = [_reply_as_dict(reply) for reply in self._script]
+        return default_to_dict(self, script=script, pace=self._pace, loop=self._loop)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ScriptedChatGenerator":
-        """Make one from what `to_dict` gave."""
+        """Make one from what `to_dict` gave; what it raised is a `RuntimeError` now."""
+        parameters: dict[str, Any] = data["init_parameters"]
+        script = [_reply_from_dict(reply) for reply in parameters["script"]]
+        data = {**data, "init_parameters": {**parameters, "script": script}}
         return cast(ScriptedChatGenerator, default_from_dict(cls, data))
 
     @component.output_types(replies=list[ChatMessage])
@@ -84,9 +87,9 @@ class ScriptedChatGenerator:
         self,
         messages: list[ChatMessage],
         streaming_callback: Any = None,
-        generation_kwargs: dict[str, Any] | None = None,
+        generation_kwargs: dict[str, Any] | None = None,  # noqa: ARG002 - what agents pass
         *,
-        tools: Any = None,
+        tools: Any = None,  # noqa: ARG002 - as above
     ) -> dict[str, list[ChatMessage]]:
         """Say the next reply."""
         reply = self._next(messages)
@@ -102,9 +105,9 @@ class ScriptedChatGenerator:
         self,
         messages: list[ChatMessage],
         streaming_callback: Any = None,
-        generation_kwargs: dict[str, Any] | None = None,
+        generation_kwargs: dict[str, Any] | None = None,  # noqa: ARG002 - what agents pass
         *,
-        tools: Any = None,
+        tools: Any = None,  # noqa: ARG002 - as above
     ) -> dict[str, list[ChatMessage]]:
         """Say the next reply on the event loop."""
         reply = self._next(messages)
@@ -150,6 +153,26 @@ def _reply(line: Line) -> Reply:
     if isinstance(line, Exception):
         return Reply(fails_with=line)
     return Reply(tool_calls=(line,) if isinstance(line, ToolCall) else tuple(line))
+
+
+def _reply_as_dict(reply: Reply) -> dict[str, Any]:
+    return {
+        "text": reply.text,
+        "tool_calls": [call.to_dict() for call in reply.tool_calls],
+        "reasoning": reply.reasoning,
+        "finish_reason": reply.finish_reason,
+        "fails_with": None if reply.fails_with is None else str(reply.fails_with),
+    }
+
+
+def _reply_from_dict(data: dict[str, Any]) -> Reply:
+    return Reply(
+        text=data["text"],
+        tool_calls=tuple(ToolCall.from_dict(call) for call in data["tool_calls"]),
+        reasoning=data["reasoning"],
+        finish_reason=data["finish_reason"],
+        fails_with=None if data["fails_with"] is None else RuntimeError(data["fails_with"]),
+    )
 
 
 def _pieces(reply: Reply) -> Iterator[StreamingChunk]:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
@@ -11,8 +13,8 @@ from typing import Any, Protocol, cast
 
 from haystack.dataclasses import StreamingChunk
 
-from hayserve.wrappers.items import as_text
-from hayserve.wrappers.tool_calls import ToolCallAssembler
+from hayserve.wrappers.items import tool_result_text
+from hayserve.wrappers.tool_calls import ToolCallAssembler, source_of
 
 logger = logging.getLogger("hayserve.wrappers")
 
@@ -46,13 +48,20 @@ class Reactions:
     def __init__(self, callbacks: Callbacks) -> None:
         self._callbacks = callbacks
         self._calls = ToolCallAssembler()
+        # Whether the answer was streamed: something was said since the last tool call ended.
+        self.answered = False
 
     def to(self, chunk: StreamingChunk) -> Iterator[Call]:
         """The calls to make before `chunk` is passed on."""
+        if chunk.tool_call_result:
+            self.answered = False
+        elif chunk.content or chunk.tool_calls:
+            self.answered = True
+        source = source_of(chunk)
         if chunk.tool_calls:
-            self._calls.add(chunk.tool_calls)
+            self._calls.add(chunk.tool_calls, source=source)
         if chunk.finish_reason or chunk.tool_call_result:
-            yield from self.to_open_calls()
+            yield from self._to_open_calls(source)
         end = self._callbacks.on_tool_call_end
         if end is not None and chunk.tool_call_result:
             result = chunk.tool_call_result
@@ -60,23 +69,22 @@ class Reactions:
                 end,
                 result.origin.tool_name,
                 result.origin.arguments,
-                as_text(result.result),
+                tool_result_text(result.result),
                 bool(result.error),
             )
         reasoning = self._callbacks.on_reasoning
         if reasoning is not None and chunk.reasoning:
             yield partial(reasoning, chunk.reasoning.reasoning_text, chunk.reasoning.extra)
 
-    def to_open_calls(self) -> Iterator[Call]:
-        """The calls to make for tool calls whose arguments are complete by now."""
+    def _to_open_calls(self, source: str | None = None) -> Iterator[Call]:
         start = self._callbacks.on_tool_call_start
-        for call in self._calls.complete():
+        for call in self._calls.complete(source=source):
             if start is not None:
                 yield partial(start, call.name, call.arguments, call.id or None)
 
     def to_the_end(self, result: object) -> Iterator[Call]:
         """The calls to make when the pipeline has returned `result`."""
-        yield from self.to_open_calls()
+        yield from self._to_open_calls()
         end = self._callbacks.on_pipeline_end
         if end is not None:
             yield partial(self._closing_chunk, end, result)
@@ -101,7 +109,7 @@ def said_by(call: Call) -> list[Any]:
     try:
         said = call()
         if isawaitable(said):
-            said = asyncio.run(_finish(said))
+            said = _awaited(said)
     except Exception:  # user code: a callback that fails does not end the answer
         logger.exception("callback_failed")
         return []
@@ -120,6 +128,16 @@ async def said_by_async(call: Call) -> list[Any]:
     return _listed(said)
 
 
+def _awaited(said: Awaitable[Any]) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_finish(said))
+    # Somebody reads the stream, or streams, inside a running event loop: that one cannot wait.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, asyncio.run, _finish(said)).result()
+
+
 async def _finish(said: Awaitable[Any]) -> Any:
     return await said
 
@@ -135,4 +153,4 @@ def _chunk(said: object) -> StreamingChunk | None:
 def _listed(said: object) -> list[Any]:
     if said is None:
         return []
-    return cast(list[Any], said) if isinstance(said, list) else [said]
+    return list(cast(list[Any], said)) if isinstance(said, list | tuple) else [said]

@@ -1,16 +1,17 @@
 """Turns what a wrapper returns or yields into events."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from haystack.dataclasses import ChatMessage, StreamingChunk, ToolCallDelta
+from haystack.dataclasses import ChatMessage, StreamingChunk, TextContent, ToolCallDelta
+from pydantic import BaseModel
 
 from hayserve import events
 from hayserve.events import Delta
 from hayserve.wrappers.base import SSEStream
-from hayserve.wrappers.tool_calls import ToolCallAssembler, is_agents_own
+from hayserve.wrappers.tool_calls import ToolCallAssembler, is_agents_own, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,13 @@ class Stream:
 def stream_in(value: object) -> Stream | None:
     """The stream that `value` is; None if it is a plain value.
 
-    Iterators that are not generators count too, lists and other containers do not.
+    Iterators that are not generators count too, lists and other containers do not. Nothing but a
+    stream can only be iterated asynchronously.
     """
     sse = isinstance(value, SSEStream)
     source = value.stream if isinstance(value, SSEStream) else value
-    if hasattr(source, "__anext__"):
-        return Stream(sse=sse, async_items=cast(AsyncIterator[Any], source))
+    if hasattr(source, "__aiter__"):
+        return Stream(sse=sse, async_items=aiter(cast(AsyncIterable[Any], source)))
     if hasattr(source, "__next__"):
         return Stream(sse=sse, items=cast(Iterator[Any], source))
     return None
@@ -50,8 +52,8 @@ class Items:
             return self._chunk(item)
         if item is None:
             return [events.TextDelta("")]
-        if isinstance(item, bytes):
-            return [events.BytesDelta(item)]
+        if isinstance(item, bytes | bytearray):
+            return [events.BytesDelta(bytes(item))]
         return [_object(item)]
 
     def _chunk(self, chunk: StreamingChunk) -> list[Delta]:
@@ -60,7 +62,7 @@ class Items:
             found.append(events.ReasoningDelta(chunk.reasoning.reasoning_text))
         elif chunk.tool_calls:
             if is_agents_own(chunk):
-                self._calls.add(chunk.tool_calls)
+                self._calls.add(chunk.tool_calls, source=source_of(chunk))
             else:
                 found += [_for_the_client(delta) for delta in chunk.tool_calls]
         elif chunk.content:
@@ -75,7 +77,7 @@ class Items:
         if chunk.finish_reason or chunk.tool_call_result:
             found += [
                 events.ToolStarted(call.id, call.name, call.arguments)
-                for call in self._calls.complete()
+                for call in self._calls.complete(source=source_of(chunk))
             ]
         if chunk.tool_call_result:
             origin = chunk.tool_call_result.origin
@@ -83,7 +85,7 @@ class Items:
                 events.ToolFinished(
                     id=origin.id or "",
                     name=origin.tool_name,
-                    result=as_text(chunk.tool_call_result.result),
+                    result=tool_result_text(chunk.tool_call_result.result),
                     failed=chunk.tool_call_result.error,
                 )
             )
@@ -99,8 +101,9 @@ def _for_the_client(delta: ToolCallDelta) -> Delta:
 def _object(item: object) -> Delta:
     to_event: Callable[[], Mapping[str, Any]] | None = getattr(item, "to_event_dict", None)
     if callable(to_event):
-        event = to_event()
-        return events.ClientEvent(str(event.get("type", "")), event.get("data", {}))
+        event = dict(to_event())
+        kind = str(event.pop("type", ""))
+        return events.ClientEvent(kind, event.get("data", event))
     if is_ready_made(item):
         return events.ReadyMade(ready_made(item))
     return events.TextDelta(as_text(item))
@@ -125,4 +128,19 @@ def as_text(value: object) -> str:
         return value.text or ""
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
-    return json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_as_data)
+    except (TypeError, ValueError, RecursionError):  # it refers to itself, or has odd keys
+        return str(value)
+
+
+def _as_data(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return value.text if isinstance(value, TextContent) else str(value)
+
+
+def tool_result_text(result: str | Sequence[object]) -> str:
+    """What a tool returned, as text; the texts that it may consist of, one after another."""
+    texts = [part.text for part in result if isinstance(part, TextContent)]
+    return "\n".join(texts) if texts and len(texts) == len(result) else as_text(result)

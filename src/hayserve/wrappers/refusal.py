@@ -1,6 +1,7 @@
 """What the caller is told when a wrapper's code raised."""
 
 import traceback
+from typing import cast
 
 from starlette.exceptions import HTTPException
 
@@ -18,16 +19,25 @@ def failure_of(
     An `HTTPException` is the wrapper's own answer and keeps its status, detail and headers; what
     the helpers that it calls say about the request (`InvalidRequest`) goes to the caller as it is.
     """
-    if isinstance(error, RunFailed | InvalidRequest):
-        return error
-    if isinstance(error, HTTPException):
-        refusal = WrapperRefused(error.status_code, error.detail, error.headers)
+    said = _alone_in(error)
+    if isinstance(said, RunFailed | InvalidRequest):
+        return said
+    if isinstance(said, HTTPException):
+        refusal = WrapperRefused(said.status_code, said.detail, said.headers)
         refusal.__cause__ = error
         return refusal
-    text = str(error) if isinstance(error, HayserveError) else explain(error)
+    text = str(said) if isinstance(said, HayserveError) else explain(said)
     hint = _TROUBLE_IS_IN_THE_LOG
     if show_traceback:
         hint = "".join(traceback.format_exception(error))
     failure = WrapperFailed(f"{name!r} failed in {method}: {text}", hint=hint)
     failure.__cause__ = error
     return failure
+
+
+def _alone_in(error: BaseException) -> BaseException:
+    """What a task group wraps into a group although nothing else failed."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    group = cast(BaseExceptionGroup[BaseException], error)
+    return _alone_in(group.exceptions[0]) if len(group.exceptions) == 1 else group

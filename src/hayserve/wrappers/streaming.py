@@ -6,8 +6,6 @@ straight into the run's channel.
 """
 
 import asyncio
-import contextvars
-import queue
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -19,167 +17,112 @@ from haystack.components.agents import Agent
 from haystack.dataclasses import StreamingChunk
 
 from hayserve.wrappers.callbacks import Callbacks, EventQueue, Reactions, said_by, said_by_async
-from hayserve.wrappers.streaming_targets import (
-    StreamingComponents,
-    Target,
-    answer_of,
-    targets_in,
-    with_callbacks,
-)
-from hayserve.wrappers.tool_calls import owned_by_agent
+from hayserve.wrappers.pipeline_run import Plan, TaskRun, ThreadRun
+from hayserve.wrappers.streaming_targets import StreamingComponents, answer_of
 
 Put = Callable[[Any], None]
-_LOOKAHEAD = 64
-
-
-class _Abandoned(Exception):
-    """The reader left; raised inside the pipeline's run to end it."""
-
-
-class _Plan:
-    """What is to run: checked when the stream is made, so that mistakes surface at once."""
-
-    def __init__(
-        self,
-        pipeline: Pipeline | Agent,
-        args: Mapping[str, Any] | None,
-        *,
-        chosen: StreamingComponents,
-        include_outputs_from: set[str] | None,
-        callbacks: Callbacks,
-    ) -> None:
-        if not isinstance(pipeline, Pipeline | Agent):  # pyright: ignore[reportUnnecessaryIsInstance] - called by users
-            raise ValueError(  # noqa: TRY004 - what Hayhooks raises
-                f"Unsupported pipeline type {type(pipeline).__name__!r}: "
-                "pass a Haystack Pipeline or Agent."
-            )
-        self.pipeline = pipeline
-        self.args = dict(args or {})
-        self.targets = targets_in(pipeline, chosen)
-        self.include_outputs_from = include_outputs_from
-        self.reactions = Reactions(callbacks)
-
-    def call(self, callbacks: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
-        """The keyword arguments for the pipeline's or agent's own run method."""
-        args = with_callbacks(self.pipeline, self.args, callbacks)
-        if isinstance(self.pipeline, Agent):
-            return args
-        return {"data": args, "include_outputs_from": self.include_outputs_from}
-
-
-def _marked(chunk: StreamingChunk, target: Target) -> StreamingChunk:
-    return owned_by_agent(chunk) if chunk.tool_calls and target.owns_tool_calls else chunk
 
 
 class PipelineStream(Generator[Any, None, None]):
     """The stream of one run of a pipeline or agent. See `streaming_generator`."""
 
-    def __init__(self, plan: _Plan) -> None:
+    def __init__(self, plan: Plan, reactions: Reactions) -> None:
         self._plan = plan
+        self._reactions = reactions
+        self._run = ThreadRun(plan)
         self._ready: deque[Any] = deque()
-        self._handed: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._lookahead = threading.Semaphore(_LOOKAHEAD)
-        self._abandoned = False
+        self._error: BaseException | None = None
         self._started = False
         self._ended = False
 
     def drive(self, put: Put) -> None:
         """Run the pipeline in this thread and hand each item of the stream to `put`."""
+        if self._started:  # the wrapper has read the beginning itself
+            for item in self:
+                put(item)
+            return
         self._started = self._ended = True
-        chunks = 0
+        one_at_a_time = threading.RLock()  # an agent's tools stream from several threads
 
         def take(chunk: StreamingChunk) -> None:
-            nonlocal chunks
-            chunks += 1
-            for item in self._items_for(chunk):
-                put(item)
+            with one_at_a_time:
+                for item in self._items_for(chunk):
+                    put(item)
 
-        result = self._run(take)
-        for item in self._items_at_end(result, streamed=chunks > 0):
+        try:
+            result = self._plan.run(take)
+        except Exception:
+            for event in self._reactions.external_events():
+                put(event)
+            raise
+        for item in self._items_at_end(result):
             put(item)
 
     def send(self, value: None, /) -> Any:  # noqa: ARG002 - what a generator has
         while not self._ready:
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
             if self._ended:
                 raise StopIteration
             self._advance()
         return self._ready.popleft()
 
     def throw(self, typ: Any, val: Any = None, _tb: TracebackType | None = None, /) -> Any:
-        self._ended = self._abandoned = True
+        self._ended = True
+        self._error = None
         self._ready.clear()
-        self._lookahead.release()
+        self._run.abandon()
         raise _exception(typ, val)
+
+    def __del__(self) -> None:
+        self._run.abandon()
 
     def _advance(self) -> None:
         if not self._started:
             self._started = True
-            self._streamed = False
-            work = contextvars.copy_context().run
-            threading.Thread(target=work, args=(self._work,), daemon=True).start()
-        kind, value = self._handed.get()
-        self._lookahead.release()
+            self._run.start()
+        kind, value = self._run.next()
         if kind == "chunk":
-            self._streamed = True
             self._ready.extend(self._items_for(value))
             return
         self._ended = True
         if kind == "error":
-            raise value
-        self._ready.extend(self._items_at_end(value, streamed=self._streamed))
-
-    def _work(self) -> None:
-        try:
-            self._handed.put(("result", self._run(self._hand_over)))
-        except BaseException as error:  # noqa: BLE001 - raised again where the stream is read
-            self._handed.put(("error", error))
-
-    def _hand_over(self, chunk: StreamingChunk) -> None:
-        self._lookahead.acquire()
-        if self._abandoned:
-            raise _Abandoned
-        self._handed.put(("chunk", chunk))
-
-    def _run(self, take: Callable[[StreamingChunk], None]) -> Any:
-        def callback_of(target: Target) -> Callable[[StreamingChunk], None]:
-            return lambda chunk: take(_marked(chunk, target))
-
-        plan = self._plan
-        callbacks = {target.name: callback_of(target) for target in plan.targets}
-        return plan.pipeline.run(**plan.call(callbacks))
+            self._error = _raisable(value)
+            self._ready.extend(self._reactions.external_events())
+        else:
+            self._ready.extend(self._items_at_end(value))
 
     def _items_for(self, chunk: StreamingChunk) -> list[Any]:
-        reactions = self._plan.reactions
-        items = list(reactions.external_events())
-        for call in reactions.to(chunk):
+        items = list(self._reactions.external_events())
+        for call in self._reactions.to(chunk):
             items += said_by(call)
         return [*items, chunk]
 
-    def _items_at_end(self, result: Any, *, streamed: bool) -> list[Any]:
-        reactions = self._plan.reactions
-        items = [] if streamed else [StreamingChunk(content=answer_of(result))]
-        for call in reactions.to_the_end(result):
+    def _items_at_end(self, result: Any) -> list[Any]:
+        items = _unsaid(result, self._reactions)
+        for call in self._reactions.to_the_end(result):
             items += said_by(call)
-        return [*reactions.external_events(), *items]
+        return [*self._reactions.external_events(), *items]
 
 
 class AsyncPipelineStream(AsyncGenerator[Any, None]):
     """The stream of one async run of a pipeline or agent. See `async_streaming_generator`."""
 
-    def __init__(self, plan: _Plan, *, shielded: bool) -> None:
+    def __init__(self, plan: Plan, reactions: Reactions, *, shielded: bool) -> None:
         self._plan = plan
+        self._reactions = reactions
         self._shielded = shielded
+        self._run: TaskRun | None = None
         self._ready: deque[Any] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._chunks: asyncio.Queue[StreamingChunk | None] = asyncio.Queue()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._task: asyncio.Task[Any] | None = None
-        self._streamed = False
+        self._error: BaseException | None = None
         self._ended = False
 
     async def __anext__(self) -> Any:
         while not self._ready:
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
             if self._ended:
                 raise StopAsyncIteration
             await self._advance()
@@ -190,64 +133,57 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
 
     async def athrow(self, typ: Any, val: Any = None, _tb: TracebackType | None = None, /) -> Any:
         self._ended = True
+        self._error = None
         self._ready.clear()
-        self._room.set()
-        if self._task is not None and not self._shielded:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=1)
+        if self._run is not None:
+            await self._run.aclose()
         raise _exception(typ, val)
 
+    def __del__(self) -> None:
+        if self._run is not None:
+            self._run.abandon_soon()
+
     async def _advance(self) -> None:
-        if self._task is None:
-            self._task = self._loop.create_task(self._run())
-            self._task.add_done_callback(lambda _: self._chunks.put_nowait(None))
-        chunk = await self._chunks.get()
-        if self._chunks.qsize() < _LOOKAHEAD:
-            self._room.set()
-        if chunk is None:
-            self._ended = True
-            self._ready.extend(await self._items_at_end(self._task.result()))
+        if self._run is None:
+            self._run = TaskRun(self._plan, shielded=self._shielded)
+        kind, value = await self._run.next()
+        if self._ended:  # closed while it was read
             return
-        self._streamed = True
-        self._ready.extend(await self._items_for(chunk))
-
-    async def _run(self) -> Any:
-        plan = self._plan
-        callbacks = {target.name: self._callback_of(target) for target in plan.targets}
-        return await plan.pipeline.run_async(**plan.call(callbacks))
-
-    def _callback_of(self, target: Target) -> Callable[[StreamingChunk], Any]:
-        loop_thread = threading.get_ident()
-
-        def take(chunk: StreamingChunk) -> None:
-            chunk = _marked(chunk, target)
-            if threading.get_ident() == loop_thread:
-                self._chunks.put_nowait(chunk)
-            else:
-                self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
-
-        async def take_and_wait(chunk: StreamingChunk) -> None:
-            take(chunk)
-            if self._chunks.qsize() >= _LOOKAHEAD:
-                self._room.clear()
-            if not self._shielded:
-                await self._room.wait()
-
-        return take_and_wait if target.awaits_callbacks else take
+        if kind == "chunk":
+            self._ready.extend(await self._items_for(value))
+            return
+        self._ended = True
+        if kind == "error":
+            self._error = _raisable(value)
+            self._ready.extend(self._reactions.external_events())
+        else:
+            self._ready.extend(await self._items_at_end(value))
 
     async def _items_for(self, chunk: StreamingChunk) -> list[Any]:
-        reactions = self._plan.reactions
-        items = list(reactions.external_events())
-        for call in reactions.to(chunk):
+        items = list(self._reactions.external_events())
+        for call in self._reactions.to(chunk):
             items += await said_by_async(call)
         return [*items, chunk]
 
     async def _items_at_end(self, result: Any) -> list[Any]:
-        reactions = self._plan.reactions
-        items = [] if self._streamed else [StreamingChunk(content=answer_of(result))]
-        for call in reactions.to_the_end(result):
+        items = _unsaid(result, self._reactions)
+        for call in self._reactions.to_the_end(result):
             items += await said_by_async(call)
-        return [*reactions.external_events(), *items]
+        return [*self._reactions.external_events(), *items]
+
+
+def _unsaid(result: Any, reactions: Reactions) -> list[Any]:
+    """The finished answer, where no component streamed it."""
+    return [] if reactions.answered else [StreamingChunk(content=answer_of(result))]
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """The error of a run, wrapped if it would mean something else where the stream is read."""
+    if isinstance(error, StopIteration | StopAsyncIteration | asyncio.CancelledError):
+        wrapped = RuntimeError(f"The pipeline raised {type(error).__name__}.")
+        wrapped.__cause__ = error
+        return wrapped
+    return error
 
 
 def _exception(typ: Any, val: Any) -> BaseException:
@@ -300,15 +236,13 @@ def streaming_generator(
     callbacks = Callbacks(
         on_tool_call_start, on_tool_call_end, on_reasoning, on_pipeline_end, external_event_queue
     )
-    return PipelineStream(
-        _Plan(
-            pipeline,
-            pipeline_run_args,
-            chosen=streaming_components,
-            include_outputs_from=include_outputs_from,
-            callbacks=callbacks,
-        )
+    plan = Plan(
+        pipeline,
+        pipeline_run_args,
+        chosen=streaming_components,
+        include_outputs_from=include_outputs_from,
     )
+    return PipelineStream(plan, Reactions(callbacks))
 
 
 def async_streaming_generator(
@@ -336,17 +270,15 @@ def async_streaming_generator(
         shield_pipeline_task: Let the run finish when the stream is closed early.
 
     Raises:
-        RuntimeError: There is no running event loop.
         ValueError: As `streaming_generator`.
     """
     callbacks = Callbacks(
         on_tool_call_start, on_tool_call_end, on_reasoning, on_pipeline_end, external_event_queue
     )
-    plan = _Plan(
+    plan = Plan(
         pipeline,
         pipeline_run_args,
         chosen=streaming_components,
         include_outputs_from=include_outputs_from,
-        callbacks=callbacks,
     )
-    return AsyncPipelineStream(plan, shielded=shield_pipeline_task)
+    return AsyncPipelineStream(plan, Reactions(callbacks), shielded=shield_pipeline_task)

@@ -30,13 +30,30 @@ class Target:
 
         Haystack's own components can. Others may define `run_async` and yet run their sync form
         in a thread, where an async callback is an error; they get a sync one, which always works.
+        So do agents whose tools, perhaps sync ones, are given the callback.
         """
-        model = getattr(self.component, "chat_generator", self.component)
-        return hasattr(model, "run_async") and type(model).__module__.startswith("haystack.")
+        if getattr(self.component, "tool_streaming_callback_passthrough", False):
+            return False
+        return all(
+            hasattr(model, "run_async") and type(model).__module__.startswith("haystack.")
+            for model in _models_in(self.component)
+        )
+
+
+def _models_in(component: Any) -> list[Any]:
+    """What calls the callback in the end: an agent's model, and those that it falls back to."""
+    model = getattr(component, "chat_generator", component)
+    fallbacks: Sequence[Any] = getattr(model, "chat_generators", ())
+    return [model, *fallbacks]
 
 
 def is_streaming_component(component: object) -> bool:
-    """Whether `component` takes a `streaming_callback` when it runs."""
+    """Whether `component` takes a `streaming_callback` when it runs.
+
+    An agent gives the callback to its model, so it streams if that one takes it.
+    """
+    if isinstance(component, Agent):
+        return is_streaming_component(component.chat_generator)
     run = getattr(component, "run", None)
     if run is not None and "streaming_callback" in signature(run).parameters:
         return True
@@ -70,20 +87,35 @@ def targets_in(pipeline: Pipeline | Agent, chosen: StreamingComponents) -> list[
         ValueError: A chosen name is not a component of the pipeline that can stream.
     """
     if isinstance(pipeline, Agent):
-        return [Target("agent", pipeline, owns_tool_calls=True)]
-    executes_tools = any("ToolInvoker" in type(part).__name__ for _, part in pipeline.walk())
+        agent = Target("agent", pipeline, owns_tool_calls=True)
+        return [agent] if is_streaming_component(pipeline) else []
+    invokes_tools = any("ToolInvoker" in type(part).__name__ for _, part in pipeline.walk())
     able = [
-        Target(name, component, owns_tool_calls=executes_tools or isinstance(component, Agent))
+        Target(name, component, owns_tool_calls=invokes_tools or _executes_tools(component))
         for component, name in find_all_streaming_components(pipeline)
     ]
     if chosen is None:
-        run = current_run.get()
-        chosen = parse_streaming_components_setting(run.streaming_components) if run else None
-    if chosen is None:
-        return able[-1:]
+        return _by_setting(able)
     if chosen == ALL:
         return able
     return _named(able, [chosen] if isinstance(chosen, str) else chosen)
+
+
+def _executes_tools(component: object) -> bool:
+    """Whether `component` is an agent, or a component built around one or around a pipeline."""
+    # Haystack keeps the pipeline that a component is part of under a name with underscores.
+    held = [thing for name, thing in vars(component).items() if not name.startswith("__")]
+    inner = [part for thing in held if isinstance(thing, Pipeline) for _, part in thing.walk()]
+    return any(isinstance(thing, Agent) for thing in (component, *held, *inner))
+
+
+def _by_setting(able: Sequence[Target]) -> list[Target]:
+    """What the server's setting chooses; its names are for all pipelines, so each has only some."""
+    run = current_run.get()
+    setting = parse_streaming_components_setting(run.streaming_components) if run else None
+    if setting == ALL:
+        return list(able)
+    return [target for target in able if target.name in (setting or ())] or list(able[-1:])
 
 
 def _named(able: Sequence[Target], names: Sequence[str]) -> list[Target]:
@@ -103,11 +135,11 @@ def with_callbacks(
     callbacks: Mapping[str, Callable[..., Any]],
 ) -> dict[str, Any]:
     """The arguments of a run with a streaming callback put in for each target."""
+    if not callbacks:
+        return dict(args)
     if isinstance(pipeline, Agent):
         [callback] = callbacks.values()
         return {**args, "streaming_callback": callback}
-    if not callbacks:
-        return dict(args)
     data = _by_component(pipeline, args)
     for name, callback in callbacks.items():
         data[name] = {**data.get(name, {}), "streaming_callback": callback}

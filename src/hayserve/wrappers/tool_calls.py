@@ -27,31 +27,56 @@ class _Pieces:
 
 
 class ToolCallAssembler:
-    """Collects the pieces of tool calls until the model has said all of them."""
+    """Collects the pieces of tool calls until the model has said all of them.
+
+    Each model counts its calls from 0; `source` tells several models in one stream apart.
+    """
 
     def __init__(self) -> None:
-        self._open: dict[int, _Pieces] = {}
-        self._done: list[AssembledCall] = []
+        self._open: dict[tuple[str, int], _Pieces] = {}
+        self._done: list[tuple[str, AssembledCall]] = []
 
-    def add(self, deltas: Sequence[ToolCallDelta]) -> None:
+    def add(self, deltas: Sequence[ToolCallDelta], *, source: str = "") -> None:
         for delta in deltas:
-            if delta.tool_name and (delta.id or delta.index not in self._open):
-                self._close(delta.index)
-                self._open[delta.index] = _Pieces(delta.id or "", delta.tool_name)
-            if delta.arguments and delta.index in self._open:
-                self._open[delta.index].text += delta.arguments
+            key = (source, delta.index)
+            if delta.tool_name and _begins_a_call(delta, self._open.get(key)):
+                self._close(key)
+                self._open[key] = _Pieces("", delta.tool_name)
+            pieces = self._open.get(key)
+            if pieces is not None:
+                pieces.id = pieces.id or delta.id or ""
+                pieces.text += delta.arguments or ""
 
-    def complete(self) -> list[AssembledCall]:
-        """The calls collected so far; called where the model has ended its turn."""
-        for index in list(self._open):
-            self._close(index)
-        done, self._done = self._done, []
+    def complete(self, *, source: str | None = None) -> list[AssembledCall]:
+        """The calls collected so far, of one source or of all; for where the model's turn ended."""
+        for key in [key for key in self._open if source is None or key[0] == source]:
+            self._close(key)
+        done = [call for owner, call in self._done if source is None or owner == source]
+        self._done = [entry for entry in self._done if source is not None and entry[0] != source]
         return done
 
-    def _close(self, index: int) -> None:
-        pieces = self._open.pop(index, None)
+    def _close(self, key: tuple[str, int]) -> None:
+        pieces = self._open.pop(key, None)
         if pieces is not None:
-            self._done.append(AssembledCall(pieces.id, pieces.name, _parsed(pieces.text)))
+            call = AssembledCall(pieces.id, pieces.name, _parsed(pieces.text))
+            self._done.append((key[0], call))
+
+
+def _begins_a_call(delta: ToolCallDelta, pieces: _Pieces | None) -> bool:
+    """Whether a delta with a name opens a call; some models repeat the name in each piece."""
+    if pieces is None:
+        return True
+    if delta.id and pieces.id:
+        return delta.id != pieces.id
+    return delta.tool_name != pieces.name or _is_whole(pieces.text)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -62,10 +87,16 @@ def _parsed(text: str) -> dict[str, Any]:
     return cast(dict[str, Any], arguments) if isinstance(arguments, dict) else {"": arguments}
 
 
-def owned_by_agent(chunk: StreamingChunk) -> StreamingChunk:
-    """The chunk with a mark that says: the agent executes these tool calls by itself."""
-    return replace(chunk, meta={**chunk.meta, _OWNER: "agent"})
+def owned_by_agent(chunk: StreamingChunk, name: str = "agent") -> StreamingChunk:
+    """The chunk with a mark that says: the agent called `name` executes these tool calls itself."""
+    return replace(chunk, meta={**chunk.meta, _OWNER: name})
 
 
 def is_agents_own(chunk: StreamingChunk) -> bool:
-    return chunk.meta.get(_OWNER) == "agent"
+    return _OWNER in chunk.meta
+
+
+def source_of(chunk: StreamingChunk) -> str:
+    """Which of several models in one stream said this."""
+    info = chunk.component_info
+    return str(chunk.meta.get(_OWNER) or (info and info.name) or "")

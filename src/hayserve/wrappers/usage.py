@@ -7,6 +7,7 @@ tracer that was there before.
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, cast
 
 from haystack.dataclasses import ChatMessage
@@ -16,23 +17,39 @@ from hayserve.events import Usage
 from hayserve.wrappers.context import current_run
 
 _MODEL_OUTPUTS = ("haystack.agent.step.llm.output", "haystack.component.output")
+_open_span: ContextVar["UsageSpan | None"] = ContextVar("open_span", default=None)
 
 
 class UsageSpan(Span):
-    """A span that reads the usage out of what a model returned."""
+    """A span that reads the usage out of what a model returned.
 
-    def __init__(self, inner: Span) -> None:
+    A component may only pass on what a model inside it said: what was counted in a span is not
+    counted again in those `around` it.
+    """
+
+    def __init__(self, inner: Span, around: "UsageSpan | None" = None) -> None:
         self.inner = inner
+        self.around = around
+        self._counted = False
 
     def set_tag(self, key: str, value: Any) -> None:
         self.inner.set_tag(key, value)
 
     def set_content_tag(self, key: str, value: Any) -> None:
-        run = current_run.get()
-        if run is not None and key in _MODEL_OUTPUTS:
-            for usage in usages_in(value):
-                run.add_usage(usage)
+        if key in _MODEL_OUTPUTS and not self._counted:
+            self._count(usages_in(value))
         self.inner.set_content_tag(key, value)
+
+    def _count(self, usages: list[Usage]) -> None:
+        run = current_run.get()
+        if run is None or not usages:
+            return
+        for usage in usages:
+            run.add_usage(usage)
+        span: UsageSpan | None = self
+        while span is not None:
+            span._counted = True  # noqa: SLF001 - a span of the same kind
+            span = span.around
 
     def raw_span(self) -> Any:
         return self.inner.raw_span()
@@ -55,8 +72,16 @@ class UsageTracer(Tracer):
         parent_span: Span | None = None,
     ) -> Generator[Span]:
         parent = parent_span.inner if isinstance(parent_span, UsageSpan) else parent_span
+        outer = _open_span.get()
         with self._inner.trace(operation_name, tags=tags, parent_span=parent) as span:
-            yield UsageSpan(span)
+            # Read here: a tracer around another one of these opens a span in between.
+            mine = UsageSpan(span, around=_open_span.get())
+            _open_span.set(mine)
+            try:
+                yield mine
+            finally:
+                # Not by a token: a generator may be ended in another context than it began in.
+                _open_span.set(outer)
 
     def current_span(self) -> Span | None:
         return self._inner.current_span()
@@ -76,7 +101,8 @@ def usages_in(output: object) -> list[Usage]:
     if not isinstance(replies, list):
         return []
     metas = [reply.meta for reply in cast(list[object], replies) if isinstance(reply, ChatMessage)]
-    return [_usage(meta["usage"]) for meta in metas if isinstance(meta.get("usage"), Mapping)]
+    said = [_usage(meta["usage"]) for meta in metas if isinstance(meta.get("usage"), Mapping)]
+    return list(dict.fromkeys(said))  # several replies to one call each carry the call's usage
 
 
 def _usage(said: Mapping[str, Any]) -> Usage:
