@@ -86,7 +86,7 @@ class SyncOnly:
 
     def __init__(self, words: int = 2) -> None:
         self.words = words
-        self.said = 0
+        self.said: int = 0
         self.ended = threading.Event()
 
     @component.output_types(replies=list[str])

@@ -1,0 +1,131 @@
+"""What a wrapper can do."""
+
+from collections.abc import AsyncGenerator
+from types import MethodType
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from hayserve.errors import DeployRefused
+from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.capabilities import capabilities_of
+
+
+class Nothing(BasePipelineWrapper):
+    def setup(self) -> None:
+        raise NotImplementedError
+
+
+class Sync(Nothing):
+    def run_api(self, name: str) -> str:
+        return name
+
+    def run_chat_completion(self, model: str, messages: Any, body: Any) -> str:
+        raise NotImplementedError
+
+    def run_response(self, model: str, input_items: Any, body: Any) -> str:
+        raise NotImplementedError
+
+    def run_file_upload(self, *args: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - users do
+        raise NotImplementedError
+
+
+class Both(Sync):
+    async def run_api_async(self, name: str) -> str:
+        return name
+
+    async def run_chat_completion_async(
+        self, model: str, messages: Any, body: Any, *, headers: Headers | None = None
+    ) -> str:
+        raise NotImplementedError
+
+
+def test_a_wrapper_can_do_what_it_defines() -> None:
+    can = capabilities_of(Sync(), name="it")
+    assert can.names() == ["run_api", "chat_completion", "responses", "file_upload"]
+    for method in (can.api, can.chat, can.response, can.upload):
+        assert method is not None
+        assert not method.is_async
+        assert not method.wants_headers
+    assert can.api is not None
+    assert can.api.function(name="x") == "x"
+    assert can.signature is not None
+
+
+def test_the_async_form_wins() -> None:
+    can = capabilities_of(Both(), name="it")
+    assert can.api is not None
+    assert (can.api.name, can.api.is_async) == ("run_api_async", True)
+    assert can.chat is not None
+    assert (can.chat.name, can.chat.wants_headers) == ("run_chat_completion_async", True)
+    assert can.response is not None
+    assert can.response.name == "run_response"
+
+
+def test_an_async_generator_function_is_async() -> None:
+    class Yields(Nothing):
+        async def run_response_async(  # pyright: ignore[reportIncompatibleMethodOverride] - users do
+            self, model: str, input_items: Any, body: Any
+        ) -> AsyncGenerator[str]:
+            yield "a"
+
+    can = capabilities_of(Yields(), name="it")
+    assert can.names() == ["responses"]
+    assert can.response is not None
+    assert can.response.is_async
+    assert can.signature is None
+
+
+def test_a_method_may_be_put_on_the_instance() -> None:
+    def run_api(self: object, name: str) -> str:
+        return name
+
+    def run_plain(name: str) -> str:
+        return name
+
+    for function in (MethodType(run_api, object()), run_plain):
+        wrapper = Nothing()
+        vars(wrapper)["run_api"] = function
+        can = capabilities_of(wrapper, name="it")
+        assert can.api is not None
+        assert can.api.function(name="x") == "x"
+
+
+def test_a_method_may_come_from_a_class_in_between() -> None:
+    class Below(Both):
+        pass
+
+    assert capabilities_of(Below(), name="it").names() == capabilities_of(Both(), name="it").names()
+
+
+def test_what_merely_looks_like_a_wrapper_will_do() -> None:
+    class Duck:
+        def run_chat_completion(self, model: str, messages: Any, body: Any) -> str:
+            raise NotImplementedError
+
+    duck: Any = Duck()
+    assert capabilities_of(duck, name="it").names() == ["chat_completion"]
+
+
+def test_a_wrapper_that_does_nothing_is_refused() -> None:
+    with pytest.raises(DeployRefused, match="'it' defines no method that runs"):
+        capabilities_of(Nothing(), name="it")
+
+
+def test_taking_files_alone_is_not_enough() -> None:
+    class Files(Nothing):
+        def run_file_upload(self, *args: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - users do
+            raise NotImplementedError
+
+    with pytest.raises(DeployRefused, match="defines no method that runs"):
+        capabilities_of(Files(), name="it")
+
+
+def test_a_method_may_be_switched_off() -> None:
+    class Off(Both):
+        run_api_async = None  # pyright: ignore[reportAssignmentType] - what is tested
+
+    can = capabilities_of(Off(), name="it")
+    assert can.api is not None
+    assert can.api.name == "run_api"

@@ -1,0 +1,16 @@
+"""What a run tells the code that it calls."""
+
+from hayserve.events import Usage
+from hayserve.wrappers.context import RunContext, current_run
+
+
+def test_outside_of_a_run_there_is_none() -> None:
+    assert current_run.get() is None
+
+
+def test_usage_is_added_up() -> None:
+    context = RunContext("1")
+    assert context.usage is None
+    context.add_usage(Usage(1, 2))
+    context.add_usage(Usage(3, 4))
+    assert context.usage == Usage(4, 6)

@@ -1,0 +1,246 @@
+"""How the tokens of a run are counted."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from haystack import Pipeline, SuperComponent, component
+from haystack.components.agents import Agent
+from haystack.components.generators.chat import FallbackChatGenerator
+from haystack.dataclasses import ChatMessage
+from haystack.tracing.tracer import NullTracer, Span, Tracer, tracer
+
+from hayserve.events import Usage
+from hayserve.testing import ScriptedChatGenerator
+from hayserve.wrappers.context import RunContext, current_run
+from hayserve.wrappers.streaming import streaming_generator
+from hayserve.wrappers.usage import UsageSpan, UsageTracer, count_usage, usages_in
+from wrappers.streaming_parts import USER, calculator, chat, two_models
+
+
+class Recorded(Span):
+    def __init__(self, name: str, parent: Span | None) -> None:
+        self.name = name
+        self.parent = parent
+        self.tags: dict[str, Any] = {}
+
+    def set_tag(self, key: str, value: Any) -> None:
+        self.tags[key] = value
+
+    def set_content_tag(self, key: str, value: Any) -> None:
+        self.tags[key] = value
+
+    def raw_span(self) -> Any:
+        return "raw"
+
+    def get_correlation_data_for_logs(self) -> dict[str, Any]:
+        return {"trace": 1}
+
+
+class Recorder(Tracer):
+    def __init__(self) -> None:
+        self.spans: list[Recorded] = []
+
+    @contextmanager
+    def trace(
+        self,
+        operation_name: str,
+        tags: dict[str, Any] | None = None,
+        parent_span: Span | None = None,
+    ) -> Generator[Span]:
+        span = Recorded(operation_name, parent_span)
+        span.tags.update(tags or {})
+        self.spans.append(span)
+        yield span
+
+    def current_span(self) -> Span | None:
+        return self.spans[-1]
+
+
+class Around(Tracer):
+    """A tracer that a wrapper puts around the one that it finds."""
+
+    def __init__(self, inner: Tracer) -> None:
+        self.inner = inner
+
+    @contextmanager
+    def trace(
+        self,
+        operation_name: str,
+        tags: dict[str, Any] | None = None,
+        parent_span: Span | None = None,
+    ) -> Generator[Span]:
+        with self.inner.trace(operation_name, tags, parent_span) as span:
+            yield span
+
+    def current_span(self) -> Span | None:
+        return self.inner.current_span()
+
+
+@pytest.fixture(autouse=True)
+def own_tracer() -> Generator[None]:
+    before = tracer.actual_tracer
+    tracer.actual_tracer = NullTracer()
+    yield
+    tracer.actual_tracer = before
+
+
+@pytest.fixture
+def run() -> Generator[RunContext]:
+    count_usage()
+    context = RunContext("1")
+    token = current_run.set(context)
+    yield context
+    current_run.reset(token)
+
+
+def reply(**usage: Any) -> ChatMessage:
+    return ChatMessage.from_assistant("x", meta={"usage": usage})
+
+
+def test_an_agents_model_calls_are_added_up(run: RunContext) -> None:
+    calculator().run(messages=USER)
+    # "hi" is heard in each of three calls; two, one, and three words or calls are said
+    assert run.usage == Usage(input_tokens=3, output_tokens=2 + 1 + 3)
+
+
+def test_streamed_model_calls_count_too(run: RunContext) -> None:
+    list(streaming_generator(calculator(), pipeline_run_args={"messages": USER}))
+    assert run.usage == Usage(input_tokens=3, output_tokens=6)
+
+
+@pytest.mark.anyio
+async def test_async_model_calls_count_too() -> None:
+    count_usage()
+    context = RunContext("1")
+    current_run.set(context)
+    await calculator().run_async(messages=USER)
+    await two_models().run_async({"query": "hi"})
+    assert context.usage == Usage(input_tokens=3 + 3, output_tokens=6 + 4)
+
+
+def test_the_models_of_a_pipeline_count(run: RunContext) -> None:
+    two_models().run({"query": "hi"})
+    assert run.usage == Usage(input_tokens=1 + 2, output_tokens=2 + 2)
+
+
+def test_a_component_that_passes_a_reply_on_does_not_count_it_again(run: RunContext) -> None:
+    inner = chat(("llm", ScriptedChatGenerator(["one two"])))
+    wrapped = SuperComponent(inner, output_mapping={"llm.replies": "replies"})
+    chat(("around", wrapped)).run({"messages": USER})
+    assert run.usage == Usage(input_tokens=1, output_tokens=2)
+
+
+def test_a_model_that_others_fall_back_to_counts_once(run: RunContext) -> None:
+    model = FallbackChatGenerator(
+        [ScriptedChatGenerator([ValueError("no")]), ScriptedChatGenerator(["one two"])]
+    )
+    chat(("llm", model)).run({"messages": USER})
+    assert run.usage == Usage(input_tokens=1, output_tokens=2)
+
+
+def test_an_agent_in_a_component_counts_once(run: RunContext) -> None:
+    @component
+    class Replies:
+        @component.output_types(replies=list[ChatMessage])
+        def run(self, query: str) -> dict[str, Any]:
+            agent = Agent(chat_generator=ScriptedChatGenerator(["one two"]))
+            return {"replies": [agent.run(messages=USER)["last_message"]]}
+
+    chat(("replies", Replies())).run({"query": "hi"})
+    assert run.usage == Usage(input_tokens=1, output_tokens=2)
+
+
+def test_a_run_without_a_model_used_nothing(run: RunContext) -> None:
+    assert run.usage is None
+
+
+def test_outside_of_a_run_nothing_is_counted() -> None:
+    count_usage()
+    calculator().run(messages=USER)
+    assert current_run.get() is None
+
+
+@pytest.mark.anyio
+async def test_runs_at_the_same_time_do_not_mix() -> None:
+    count_usage()
+
+    async def one(words: int) -> Usage | None:
+        context = RunContext(str(words))
+        current_run.set(context)
+        await chat(("llm", ScriptedChatGenerator(["a " * words]))).run_async({"messages": USER})
+        return context.usage
+
+    assert await asyncio.gather(*map(one, range(1, 20))) == [Usage(1, n) for n in range(1, 20)]
+
+
+def test_the_tracer_that_was_there_sees_every_span() -> None:
+    recorder = Recorder()
+    tracer.actual_tracer = recorder
+    count_usage()
+    chat(("llm", ScriptedChatGenerator(["a"]))).run({"messages": USER})
+    outer, inner = recorder.spans
+    assert (outer.name, inner.name) == ("haystack.pipeline.run", "haystack.component.run")
+    assert inner.parent is outer
+    assert inner.tags["haystack.component.name"] == "llm"
+    assert inner.tags["haystack.component.output"]["replies"]
+    current = tracer.current_span()
+    assert current is inner
+    span = UsageSpan(inner)
+    assert span.raw_span() == "raw"
+    assert span.get_correlation_data_for_logs() == {"trace": 1}
+    span.set_tag("a", 1)
+    assert inner.tags["a"] == 1
+
+
+def test_it_is_put_in_place_once() -> None:
+    count_usage()
+    first = tracer.actual_tracer
+    count_usage()
+    assert tracer.actual_tracer is first
+    assert isinstance(first, UsageTracer)
+
+
+def test_a_wrappers_tracer_around_it_does_not_count_twice(run: RunContext) -> None:
+    tracer.actual_tracer = Around(tracer.actual_tracer)
+    count_usage()
+    calculator().run(messages=USER)
+    assert run.usage == Usage(input_tokens=3, output_tokens=6)
+
+
+@pytest.mark.parametrize(
+    ("output", "usages"),
+    [
+        (None, []),
+        ({}, []),
+        ({"replies": "x"}, []),
+        ({"replies": ["x"]}, []),
+        ({"replies": [ChatMessage.from_assistant("x")]}, []),
+        ({"replies": [reply(prompt_tokens=1, completion_tokens=2)]}, [Usage(1, 2)]),
+        ({"replies": [reply(input_tokens=1, output_tokens=2)]}, [Usage(1, 2)]),
+        ({"replies": [reply(prompt_tokens=None, completion_tokens="2")]}, [Usage(0, 0)]),
+        (
+            {
+                "replies": [
+                    reply(
+                        prompt_tokens=5,
+                        completion_tokens=6,
+                        prompt_tokens_details={"cached_tokens": 3},
+                        completion_tokens_details={"reasoning_tokens": 4},
+                    )
+                ]
+            },
+            [Usage(5, 6, 3, 4)],
+        ),
+        ({"replies": [reply(prompt_tokens=1)] * 2}, [Usage(1, 0)]),
+    ],
+)
+def test_usage_is_read_out_of_replies(output: object, usages: list[Usage]) -> None:
+    assert usages_in(output) == usages
+
+
+def test_a_pipeline_without_models_runs_as_before() -> None:
+    count_usage()
+    assert Pipeline().run({}) == {}
