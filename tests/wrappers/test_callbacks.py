@@ -158,8 +158,9 @@ async def test_a_callback_that_raises_says_nothing(caplog: pytest.LogCaptureFixt
     for call in calls:
         assert said_by(call) == []
         assert await said_by_async(call) == []
-    assert [record.message for record in caplog.records] == ["callback_failed"] * 4
-    assert all(record.exc_info for record in caplog.records)
+    logged = [record for record in caplog.records if record.message == "callback_failed"]
+    assert len(logged) == 4
+    assert all(record.exc_info for record in logged)
 
 
 def test_an_async_callback_is_run_where_no_event_loop_runs() -> None:

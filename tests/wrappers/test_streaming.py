@@ -341,7 +341,8 @@ async def test_an_error_in_the_pipeline_names_the_component(
         await read(pipeline, pipeline_run_args={"messages": USER})
     assert caught.value.component_name == "llm"
     assert isinstance(caught.value.__cause__, ValueError)
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    names = {record.name for record in caplog.records if record.levelno >= logging.WARNING}
+    assert not [name for name in names if name.startswith(("haystack", "hayserve"))]
 
 
 @pytest.mark.anyio

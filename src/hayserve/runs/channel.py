@@ -86,14 +86,9 @@ class Channel:
 
     async def receive(self) -> list[Event]:
         """All events that wait, at least one."""
-        while not self._waiting:
-            self._readable.clear()
-            # Set before looking again: a writer that adds after the look must send a new wake.
-            self._wake_is_on_its_way = False
-            if not self._waiting:
-                await self._readable.wait()
-        self._wake_is_on_its_way = False
-        return self._take()
+        while not (taken := self._take()):
+            await self._readable.wait()
+        return taken
 
     def close(self) -> None:
         """Let writers get `ChannelClosed` from now on; what waits can still be received."""
@@ -117,6 +112,9 @@ class Channel:
         with self._lock:
             taken = list(self._waiting)
             self._waiting.clear()
+            self._readable.clear()
+            # Whoever adds an event after this must send a new wake.
+            self._wake_is_on_its_way = False
             self._size = 0
             self._make_room()
         return taken

@@ -127,7 +127,7 @@ class Executor:
             return value
         if stream.items is not None:
             await self._in_thread(_pump, stream.items, stream.sse, channel)
-        elif stream.async_items is not None:
+        if stream.async_items is not None:
             await _pump_async(stream.async_items, stream.sse, channel)
         return None
 

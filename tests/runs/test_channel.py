@@ -1,0 +1,189 @@
+"""How events get from the code that makes them to the one that sends them on."""
+
+import threading
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from hayserve.events import (
+    BytesDelta,
+    ClientEvent,
+    Event,
+    ModelFinished,
+    ReadyMade,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolFinished,
+    ToolStarted,
+)
+from hayserve.runs.channel import Channel, ChannelClosed
+
+HALF = "x" * 500
+
+
+def texts(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, TextDelta)]
+
+
+@pytest.mark.anyio
+async def test_all_waiting_events_are_received_at_once_in_order() -> None:
+    channel = Channel()
+    for text in "abc":
+        channel.emit(TextDelta(text))
+    assert texts(await channel.receive()) == ["a", "b", "c"]
+
+
+@pytest.mark.anyio
+async def test_a_reader_waits_for_the_first_event() -> None:
+    channel = Channel()
+    got: list[str] = []
+
+    async def read() -> None:
+        got.extend(texts(await channel.receive()))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        assert got == []
+        channel.emit(TextDelta("a"))
+    assert got == ["a"]
+
+
+@pytest.mark.anyio
+async def test_nothing_is_lost_between_threads_and_the_reader() -> None:
+    channel = Channel(capacity=10_000)
+    got: list[str] = []
+
+    def write(name: str) -> None:
+        for number in range(2000):
+            channel.emit(TextDelta(f"{name}{number}"))
+
+    async with anyio.create_task_group() as tasks:
+        for name in "ab":
+            tasks.start_soon(anyio.to_thread.run_sync, write, name)
+        while len(got) < 4000:
+            got += texts(await channel.receive())
+    for name in "ab":
+        assert [text for text in got if text[0] == name] == [f"{name}{n}" for n in range(2000)]
+
+
+@pytest.mark.anyio
+async def test_a_thread_waits_while_the_channel_is_full() -> None:
+    channel = Channel(capacity=1000)
+    written: list[int] = []
+    full = threading.Event()
+
+    def write() -> None:
+        for number in range(10):
+            if number == 2:
+                full.set()
+            channel.emit(TextDelta(HALF))
+            written.append(number)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, write)
+        await anyio.to_thread.run_sync(full.wait)
+        received = 0
+        while received < 10:
+            assert len(written) <= received + 2
+            received += len(await channel.receive())
+    assert len(written) == 10
+
+
+@pytest.mark.anyio
+async def test_async_writers_wait_for_room() -> None:
+    channel = Channel(capacity=1000)
+    written: list[int] = []
+
+    async def write() -> None:
+        for number in range(6):
+            channel.emit(TextDelta(HALF))
+            await channel.room()
+            written.append(number)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write)
+        await anyio.wait_all_tasks_blocked()
+        assert written == [0]
+        assert len(await channel.receive()) == 2
+        await anyio.wait_all_tasks_blocked()
+        assert written == [0, 1, 2]
+        await channel.receive()
+        await channel.receive()
+    assert written == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "event",
+    [
+        TextDelta("x" * 900),
+        ReasoningDelta("x" * 900),
+        BytesDelta(b"x" * 900),
+        ToolFinished("1", "t", "x" * 900),
+        ToolStarted("1", "t", {"a": "x" * 900}),
+        ToolCallDelta(0, arguments="x" * 900),
+        ClientEvent("source", {"a": "x" * 900}),
+        ReadyMade({"a": "x" * 900}),
+    ],
+)
+async def test_every_kind_of_event_counts_with_what_it_carries(event: Event) -> None:
+    channel = Channel(capacity=900)
+    channel.emit(ModelFinished("stop"))
+    await channel.room()
+    channel.emit(event)
+    with anyio.move_on_after(0.01) as waiting:
+        await channel.room()
+    assert waiting.cancelled_caught
+
+
+@pytest.mark.anyio
+async def test_whoever_writes_to_a_closed_channel_is_stopped() -> None:
+    channel = Channel()
+    channel.emit(TextDelta("a"))
+    assert not channel.is_closed
+    channel.close()
+    assert channel.is_closed
+    with pytest.raises(ChannelClosed):
+        channel.emit(TextDelta("b"))
+    with pytest.raises(ChannelClosed):
+        await channel.room()
+    with pytest.raises(ChannelClosed):
+        await anyio.to_thread.run_sync(channel.emit, TextDelta("c"))
+    assert texts(await channel.receive()) == ["a"]
+
+
+@pytest.mark.anyio
+async def test_closing_wakes_threads_and_tasks_that_wait() -> None:
+    channel = Channel(capacity=100)
+    stopped: list[str] = []
+    full = threading.Event()
+
+    def write() -> None:
+        try:
+            channel.emit(TextDelta(HALF))
+            full.set()
+            channel.emit(TextDelta(HALF))
+        except ChannelClosed:
+            stopped.append("thread")
+
+    async def wait() -> None:
+        try:
+            await channel.room()
+        except ChannelClosed:
+            stopped.append("task")
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, write)
+            await anyio.to_thread.run_sync(full.wait)
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            channel.close()
+    assert sorted(stopped) == ["task", "thread"]
+
+
+def test_no_component_takes_a_closed_channel_for_a_failure() -> None:
+    assert not issubclass(ChannelClosed, Exception)
