@@ -4,28 +4,51 @@ A setting `port` is the environment variable `HAYSERVE_PORT`; where Hayhooks has
 `HAYHOOKS_PORT` is read too and `HAYSERVE_PORT` wins.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from dotenv import dotenv_values, find_dotenv
-from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    SettingsConfigDict,
-    SettingsError,
+from pydantic import (
+    AliasChoices,
+    AliasGenerator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
 )
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hayserve.errors import Misconfigured
 
 PREFIX = "HAYSERVE_"
 OLD_PREFIX = "HAYHOOKS_"
-LogLevel = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 def _names(field: str) -> AliasChoices:
     return AliasChoices(f"{PREFIX}{field.upper()}", f"{OLD_PREFIX}{field.upper()}")
+
+
+def _in_capitals(level: object) -> object:
+    return level.upper() if isinstance(level, str) else level
+
+
+def _from_json(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError('a list is JSON, such as ["a", "b"]') from None
+
+
+LogLevel = Annotated[
+    Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(_in_capitals),
+]
+Texts = Annotated[list[str], NoDecode, BeforeValidator(_from_json)]
 
 
 class Settings(BaseSettings):
@@ -74,20 +97,20 @@ class Settings(BaseSettings):
     startup_deploy_workers: int = Field(
         4, ge=1, le=32, description="How many deployments are loaded at a time at start."
     )
-    files_to_ignore_patterns: list[str] = Field(
+    files_to_ignore_patterns: Texts = Field(
         ["*.pyc", "*.pyo", "*.pyd", "__pycache__", "*.so", "*.egg", "*.egg-info"],
         description="Names of files and folders that a deploy leaves out.",
     )
-    cors_allow_origins: list[str] = Field([], description="Origins whose pages may call.")
-    cors_allow_methods: list[str] = Field(["*"], description="Methods that such pages may use.")
-    cors_allow_headers: list[str] = Field(["*"], description="Headers that such pages may send.")
+    cors_allow_origins: Texts = Field([], description="Origins whose pages may call.")
+    cors_allow_methods: Texts = Field(["*"], description="Methods that such pages may use.")
+    cors_allow_headers: Texts = Field(["*"], description="Headers that such pages may send.")
     cors_allow_credentials: bool = Field(
         default=False, description="Whether such pages may send cookies."
     )
     cors_allow_origin_regex: str | None = Field(
         None, description="A pattern for more such origins."
     )
-    cors_expose_headers: list[str] = Field([], description="Headers that such pages may read.")
+    cors_expose_headers: Texts = Field([], description="Headers that such pages may read.")
     cors_max_age: int = Field(600, ge=0, description="How long browsers keep this, in seconds.")
     log_level: LogLevel = Field(
         "INFO",
@@ -112,11 +135,6 @@ class Settings(BaseSettings):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}{self.root_path.rstrip('/')}"
 
-    @property
-    def local_key_file(self) -> Path:
-        """The file with the key for deploying to the server on this machine and port."""
-        return self.key_file or local_key_file(self.port)
-
 
 def load(**overrides: Any) -> Settings:
     """Read the settings; `overrides` that are None do not count.
@@ -125,19 +143,33 @@ def load(**overrides: Any) -> Settings:
         Misconfigured: A value cannot be used; the message names the variable.
     """
     given: dict[str, Any] = {key: value for key, value in overrides.items() if value is not None}
-    given["_env_file"] = find_dotenv(usecwd=True) or None
+    env_file: dict[str, Any] = {"_env_file": find_dotenv(usecwd=True) or None}
     try:
-        return Settings(**given)
+        return Settings(**given, **env_file)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        first = error.errors(include_url=False)[0]
+        name = _name_used(str(first["loc"][0]), given)
         raise Misconfigured(
-            f"{name}: {first['msg']}, got {first['input']!r}.",
+            f"{name}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}.",
             hint="See docs/settings.md for what each setting takes.",
             param=name,
         ) from None
-    except SettingsError as error:
-        raise Misconfigured(f"{error}.", hint='A list is JSON, such as ["a", "b"].') from error
+
+
+def _name_used(first_name: str, overrides: Mapping[str, Any]) -> str:
+    """What the user set: the argument, or the variable that the value came from."""
+    field = first_name.removeprefix(PREFIX).lower()
+    if field in overrides:
+        return field
+    choices = Settings.model_fields[field].validation_alias
+    assert isinstance(choices, AliasChoices)
+    given = _environment()
+    return next((name for name in map(str, choices.choices) if name in given), first_name)
+
+
+def _environment() -> dict[str, str]:
+    in_file = dotenv_values(find_dotenv(usecwd=True))
+    return {**{name: value or "" for name, value in in_file.items()}, **os.environ}
 
 
 def local_key_file(port: int) -> Path:
@@ -149,9 +181,7 @@ def local_key_file(port: int) -> Path:
 
 def variables_without_meaning(environment: Mapping[str, str] | None = None) -> list[str]:
     """The `HAYSERVE_*` and `HAYHOOKS_*` variables that are set and that nothing reads."""
-    if environment is None:
-        in_file = dotenv_values(find_dotenv(usecwd=True))
-        environment = {**{name: value or "" for name, value in in_file.items()}, **os.environ}
+    environment = _environment() if environment is None else environment
     known = {field.upper() for field in Settings.model_fields}
     return sorted(
         name

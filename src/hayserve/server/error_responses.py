@@ -1,6 +1,5 @@
 """Answers errors: the last stop of everything that was raised on the way."""
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -20,7 +19,7 @@ from hayserve.errors import (
     WrapperRefused,
 )
 from hayserve.protocols.openai_error import error_object
-from hayserve.protocols.rest.encode import error_body
+from hayserve.protocols.rest.encode import error_body, json_of
 from hayserve.protocols.statuses import status_of
 
 logger = logging.getLogger("hayserve.server")
@@ -92,15 +91,10 @@ def error_response(request: Request, error: HayserveError) -> Response:
 
 def is_openai(request: Request) -> bool:
     """Whether the path is one that OpenAI's clients call."""
-    match _path_of(request).strip("/").split("/"):
-        case [_, "run"]:
-            return False
-        case ["chat", "completions", *_]:
-            return True
-        case [root, *_]:
-            return root in _OPENAI_ROOTS
-        case _:
-            return False
+    segments = _path_of(request).strip("/").split("/")
+    if len(segments) == 2 and segments[1] == "run":  # noqa: PLR2004 - /{name}/run
+        return False
+    return segments[0] in _OPENAI_ROOTS or segments[:2] == ["chat", "completions"]
 
 
 def _path_of(request: Request) -> str:
@@ -131,10 +125,7 @@ def _headers_of(error: HayserveError) -> Mapping[str, str]:
 def _json(body: object, status: int, *, headers: Mapping[str, str]) -> Response:
     if status in _WITHOUT_BODY:
         return Response(status_code=status, headers=headers)
-    # What a wrapper raised may hold anything, also what is neither JSON nor Unicode.
-    text = json.dumps(body, default=repr, ensure_ascii=False, separators=(",", ":"))
-    content = text.encode(errors="backslashreplace")
-    return Response(content, status, headers=headers, media_type="application/json")
+    return Response(json_of(body), status, headers=headers, media_type="application/json")
 
 
 def _known(request: Request, error: HTTPException) -> HayserveError:

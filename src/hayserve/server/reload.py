@@ -10,12 +10,13 @@ from hayserve.deployments.target import Target
 
 
 async def reload_on_change(targets: Sequence[Target], deployer: Deployer) -> None:
-    """Watch the folders of `targets` until cancelled."""
-    if not targets:
+    """Watch the folders of `targets` until cancelled; what is only in memory has none."""
+    watched = [target for target in targets if target.kind != "thing"]
+    if not watched:
         return
-    async for changes in awatch(*{_folder_of(target) for target in targets}):
+    async for changes in awatch(*{_folder_of(target) for target in watched}):
         changed = [Path(path) for _, path in changes]
-        for target in targets:
+        for target in watched:
             if any(_belongs(path, target) for path in changed):
                 await deployer.reload(target)
 

@@ -1,7 +1,9 @@
 """Translates the events of a run into the answers of `/{name}/run`."""
 
+import json
 from typing import Any, assert_never
 
+from hayserve import errors
 from hayserve.errors import HayserveError, InvalidInput, WrapperRefused
 from hayserve.events import (
     BytesDelta,
@@ -39,6 +41,12 @@ def error_body(error: HayserveError, *, run_id: str) -> dict[str, Any]:
     return {"detail": detail, "hint": error.hint, "code": error.code, "run_id": run_id}
 
 
+def json_of(body: object) -> bytes:
+    """`body` as JSON, whatever is in it: what a wrapper raised may hold what JSON has not."""
+    text = json.dumps(body, default=repr, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")
+
+
 def data_of(event: Event) -> bytes | None:
     """What an item of a stream is as bytes; None for what has no place in a plain stream."""
     match event:
@@ -48,13 +56,11 @@ def data_of(event: Event) -> bytes | None:
             return data
         case ReadyMade(data=content):
             return as_text(content).encode(errors="replace")
-        case RunFailed(error=error):
-            return f"\n[error] {error}".encode(errors="replace")
-        case RunCancelled(reason=reason):
-            return f"\n[error] The run was stopped: {reason}.".encode()
         case (
             StreamOpened()
             | RunFinished()
+            | RunFailed()
+            | RunCancelled()
             | ToolStarted()
             | ToolFinished()
             | ToolCallDelta()
@@ -66,26 +72,46 @@ def data_of(event: Event) -> bytes | None:
             assert_never(event)
 
 
+def error_of(event: Event) -> HayserveError | None:
+    """What went wrong, if `event` is a closing event that says so."""
+    match event:
+        case RunFailed(error=error):
+            return error
+        case RunCancelled(reason=reason):
+            return errors.RunFailed(f"The run was stopped: {reason}.")
+        case _:
+            return None
+
+
 class TextEncoder:
-    """The items one after the other, as plain text."""
+    """The items one after the other, as plain text; a stream that fails ends with the reason."""
 
     def encode(self, event: Event) -> bytes:
+        error = error_of(event)
+        if error is not None:
+            return f"\n[error] {error}".encode(errors="replace")
         return data_of(event) or b""
 
 
 class SSEEncoder:
     """Each item as one server-sent event, each of its lines as one `data:` line.
 
-    A stream that fails ends with an event named `error`.
+    A stream that fails ends with an event named `error`, whose data is an error's body.
+
+    Args:
+        run_id: The id of the run.
     """
 
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+
     def encode(self, event: Event) -> bytes:
+        error = error_of(event)
+        if error is not None:
+            body = json_of(error_body(error, run_id=self._run_id))
+            return b"event: error\ndata: " + body + b"\n\n"
         data = data_of(event)
-        if data is None:
-            return b""
-        if isinstance(event, RunFailed | RunCancelled):
-            return b"event: error\n" + _lines(data.strip())
-        return _lines(data)
+        return b"" if data is None else _lines(data)
 
 
 def _lines(data: bytes) -> bytes:

@@ -9,11 +9,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from hayserve.deployments.registry import Registry
-from hayserve.errors import RunFailed as RunFailedError
 from hayserve.errors import WrapperFailed
-from hayserve.events import Event, RunCancelled, RunFailed, RunFinished, StreamOpened
+from hayserve.events import Event, RunFinished, StreamOpened
 from hayserve.protocols.rest.decode import read_arguments, run_of, served_by
-from hayserve.protocols.rest.encode import SSEEncoder, TextEncoder
+from hayserve.protocols.rest.encode import SSEEncoder, TextEncoder, error_of
 from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
@@ -60,11 +59,9 @@ class Rest:
 
 
 def _answer(live: LiveRun, events: list[Event], signature: Signature) -> Response:
-    last = events[-1]
-    if isinstance(last, RunFailed) and all(isinstance(e, StreamOpened) for e in events[:-1]):
-        raise last.error
-    if isinstance(last, RunCancelled) and len(events) == 1:
-        raise RunFailedError(f"The run was stopped: {last.reason}.")
+    error = error_of(events[-1])
+    if error is not None and all(isinstance(event, StreamOpened) for event in events[:-1]):
+        raise error
     first = events[0]
     if isinstance(first, StreamOpened):
         return _stream(live, events, sse=first.sse)
@@ -89,7 +86,7 @@ def _encoded(live: LiveRun, result: object, signature: Signature) -> bytes:
 
 def _stream(live: LiveRun, events: list[Event], *, sse: bool) -> Response:
     if sse:
-        return EventStreamResponse(live, opening=events, encoder=SSEEncoder())
+        return EventStreamResponse(live, opening=events, encoder=SSEEncoder(live.run.id))
     return EventStreamResponse(
         live, opening=events, encoder=TextEncoder(), headers=_TEXT_HEADERS, keep_alive=b""
     )

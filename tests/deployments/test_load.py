@@ -1,0 +1,118 @@
+"""Targets become wrappers that have been set up; what cannot is refused with the reason."""
+
+import gc
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import anyio
+import pytest
+from haystack import Pipeline
+
+from hayserve import BasePipelineWrapper
+from hayserve.deployments.load import load
+from hayserve.deployments.target import Target, targets_at
+from hayserve.errors import DeployRefused
+
+pytestmark = pytest.mark.anyio
+
+HEAD = "from hayserve import BasePipelineWrapper\n"
+
+
+class Greeter(BasePipelineWrapper):
+    deployment_type = "agent"
+    skip_mcp = True
+
+    def setup(self) -> None: ...
+
+    def run_api(self, name: str) -> str:
+        """Greet."""
+        return name
+
+
+class Refusing(Greeter):
+    def setup(self) -> None:
+        raise DeployRefused("'model' is missing.", hint="Set it.")
+
+
+def file_with(folder: Path, text: str, name: str = "agents.py") -> Path:
+    file = folder / name
+    file.write_text(HEAD + dedent(text))
+    return file
+
+
+async def test_a_thing_in_memory_is_loaded() -> None:
+    target = Target("a", "thing", Path(), aliases=("b", "a", "b"), thing=Greeter, revision="r")
+    loaded = await load(target)
+    assert isinstance(loaded.wrapper, Greeter)
+    assert loaded.names == ("a", "b")
+    assert (loaded.kind, loaded.description, loaded.skip_mcp) == ("agent", "Greet.", True)
+    assert (loaded.origin, loaded.revision) == ("command line", "r")
+    assert loaded.loaded_at is not None
+
+
+async def test_a_targets_own_description_wins() -> None:
+    loaded = await load(Target("a", "thing", Path(), description="Mine.", thing=Greeter()))
+    assert loaded.description == "Mine."
+
+
+async def test_a_pipeline_has_no_description_of_its_own(tmp_path: Path) -> None:
+    text = """
+    def make():
+        from haystack import Pipeline
+        from haystack.components.builders import PromptBuilder
+        pipeline = Pipeline()
+        pipeline.add_component("prompt", PromptBuilder(template="Hi {{ name }}"))
+        return pipeline
+    """
+    file = file_with(tmp_path, text)
+    [target] = targets_at(f"{file}:make")
+    loaded = await load(target)
+    assert isinstance(loaded.wrapper.pipeline, Pipeline)
+    assert loaded.kind == "pipeline"
+
+
+async def test_an_object_that_is_not_there_is_refused_and_its_module_given_back(
+    tmp_path: Path,
+) -> None:
+    file = file_with(tmp_path, "", "absent_object.py")
+    with pytest.raises(DeployRefused, match=r"'absent_object\.py' defines no 'agent'"):
+        await load(targets_at(f"{file}:agent")[0])
+    assert not [name for name in sys.modules if name.endswith("absent_object")]
+
+
+async def test_a_file_without_an_object_is_asked_for_its_wrapper(tmp_path: Path) -> None:
+    text = """
+    class PipelineWrapper(BasePipelineWrapper):
+        def setup(self): ...
+        def run_response(self, model, input_items, body): ...
+    """
+    loaded = await load(targets_at(str(file_with(tmp_path, text)))[0])
+    assert loaded.can.names() == ["responses"]
+    assert loaded.description == ""
+
+
+async def test_modules_are_given_back_with_the_wrapper(tmp_path: Path) -> None:
+    text = """
+    class PipelineWrapper(BasePipelineWrapper):
+        def setup(self): ...
+        def run_api(self) -> str: ...
+    """
+    file = file_with(tmp_path, text, "given_back.py")
+    loaded = await load(targets_at(str(file))[0])
+    assert [name for name in sys.modules if name.endswith("given_back")]
+    del loaded
+    await anyio.wait_all_tasks_blocked()  # the event loop lets go of the last thing it gave
+    gc.collect()
+    assert not [name for name in sys.modules if name.endswith("given_back")]
+
+
+async def test_a_refusal_in_setup_is_told_as_it_is() -> None:
+    with pytest.raises(DeployRefused) as refused:
+        await load(Target("a", "thing", Path(), thing=Refusing()))
+    assert str(refused.value) == "'model' is missing. Set it."
+
+
+async def test_a_yaml_file_that_is_gone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeployRefused, match=r"'gone' cannot be"):
+        await load(Target("gone", "yaml", tmp_path / "gone.yml"))

@@ -1,0 +1,107 @@
+"""Names lead to deployments, and only to one each."""
+
+import pytest
+
+from hayserve import BasePipelineWrapper
+from hayserve.deployments.deployment import Deployment, FailedDeployment
+from hayserve.deployments.registry import Registry
+from hayserve.errors import DeployRefused, NameTaken, NotFound, NotReady
+from hayserve.wrappers.capabilities import capabilities_of
+
+
+class Wrapper(BasePipelineWrapper):
+    def setup(self) -> None: ...
+
+    def run_api(self) -> str:
+        return ""
+
+
+def deployment(name: str, *aliases: str) -> Deployment:
+    wrapper = Wrapper()
+    return Deployment(name, wrapper, capabilities_of(wrapper, name=name), aliases=aliases)
+
+
+def registry_of(*deployments: Deployment) -> Registry:
+    registry = Registry()
+    for each in deployments:
+        registry.put(each)
+    return registry
+
+
+FAILURE = FailedDeployment("bad", DeployRefused("No.", hint="Try."), "command line")
+
+
+def test_a_name_and_an_alias_lead_to_the_same() -> None:
+    one = deployment("one", "uno", "ett")
+    registry = registry_of(one)
+    assert [registry.get(name) for name in ("one", "uno", "ett")] == [one] * 3
+    assert registry.find("zwei") is None
+    assert registry.deployments() == [one]
+    assert registry.own_name("uno") == "one"
+
+
+def test_nothing_has_an_unknown_name() -> None:
+    registry = registry_of(deployment("one", "uno"))
+    with pytest.raises(NotFound) as missing:
+        registry.get("two")
+    assert missing.value.hint == "Deployed: one, uno."
+    with pytest.raises(NotFound, match="nothing yet"):
+        Registry().get("two")
+
+
+def test_what_is_being_loaded_is_not_missing() -> None:
+    registry = Registry()
+    registry.loading = frozenset({"one"})
+    for ask in (registry.get, registry.own_name, registry.remove):
+        with pytest.raises(NotReady, match="'one' is being loaded"):
+            ask("one")
+
+
+def test_what_failed_is_missing_with_the_reason() -> None:
+    registry = Registry()
+    registry.fail(FAILURE)
+    with pytest.raises(NotFound, match=r"it failed to load: No\. Try\."):
+        registry.get("bad")
+    assert registry.failed() == [FAILURE]
+    assert registry.own_name("bad") == "bad"
+    assert registry.remove("bad") is None
+    assert registry.failed() == []
+    with pytest.raises(NotFound):
+        registry.remove("bad")
+
+
+def test_what_is_put_replaces_what_had_its_name_and_its_failure() -> None:
+    old, new = deployment("bad", "old"), deployment("bad", "new")
+    registry = registry_of(old)
+    registry.fail(FAILURE)
+    assert registry.put(new) is old
+    assert registry.put(deployment("other")) is None
+    assert registry.find("old") is None
+    assert registry.find("new") is new
+    assert registry.failed() == []
+
+
+def test_what_is_removed_loses_all_its_names() -> None:
+    one, two = deployment("one", "uno"), deployment("two")
+    registry = registry_of(one, two)
+    assert registry.remove("uno") is one
+    assert registry.deployments() == [two]
+
+
+def test_names_of_others_are_taken() -> None:
+    registry = registry_of(deployment("one", "uno"))
+    registry.check_free("one", ("one", "uno", "ein"), overwrite=True)
+    registry.check_free("two", ("two",), overwrite=False)
+    with pytest.raises(NameTaken, match=r"Pipeline 'one' already exists\."):
+        registry.check_free("one", ("one",), overwrite=False)
+    for overwrite in (True, False):
+        with pytest.raises(NameTaken, match="'uno' belongs to the deployment 'one'"):
+            registry.check_free("two", ("two", "uno"), overwrite=overwrite)
+
+
+def test_deployments_are_listed_in_the_order_that_is_asked_for() -> None:
+    one, two, three = deployment("one", "uno"), deployment("two"), deployment("three")
+    registry = registry_of(three, two, one)
+    registry.arrange(["one", "absent", "uno", "two"])
+    assert registry.deployments() == [one, two, three]
+    assert registry.get("uno") is one

@@ -1,0 +1,125 @@
+"""The application as a whole: every path answers every method in one form."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from hayserve import create_app
+from server.serving import Server, put, serving, settings_in
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    put(tmp_path / "pipelines" / "hello")
+    with serving(tmp_path) as server:
+        yield server
+
+
+ROUTES = {
+    "/hello/run": "POST",
+    "/files/run": "POST",
+    "/status": "GET, HEAD",
+    "/status/hello": "GET, HEAD",
+    "/healthz": "GET, HEAD",
+    "/readyz": "GET, HEAD",
+    "/openapi.json": "GET, HEAD",
+    "/docs": "GET, HEAD",
+    "/redoc": "GET, HEAD",
+    "/models": "GET, HEAD",
+    "/v1/models": "GET, HEAD",
+    "/deploy_files": "POST",
+    "/deploy-yaml": "POST",
+    "/undeploy/hello": "POST",
+    "/v1/chat/completions": "POST",
+    "/v1/responses": "POST",
+    "/files": "POST",
+}
+OPENAI = ("/models", "/v1/models", "/v1/chat/completions", "/v1/responses", "/files")
+
+
+@pytest.mark.parametrize(("path", "methods"), ROUTES.items())
+def test_every_path_says_what_it_takes(server: Server, path: str, methods: str) -> None:
+    asked = server.http.options(path)
+    assert (asked.status_code, asked.headers["allow"], asked.content) == (204, methods, b"")
+    refused = server.http.request("DELETE", path)
+    assert (refused.status_code, refused.headers["allow"]) == (405, methods)
+    body = refused.json()
+    said = body["error"]["message"] if path in OPENAI else f"{body['detail']} {body['hint']}"
+    assert said == f"{path} does not take DELETE. See /docs."
+    if "HEAD" in methods:
+        head = server.http.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/nope", "/hello", "/hello/run/more", "/filesystem/x"])
+def test_an_unknown_path_is_a_404_in_json(server: Server, path: str) -> None:
+    missing = server.http.get(path)
+    assert missing.status_code == 404
+    assert missing.json()["detail"] == f"There is nothing at {path}."
+    assert missing.json()["run_id"] == missing.headers["x-request-id"]
+    assert server.http.options(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/v1/nope", "/files/file-1", "/responses/r/cancel"])
+def test_an_unknown_path_of_openais_is_in_openais_form(server: Server, path: str) -> None:
+    missing = server.http.get(path)
+    assert missing.status_code == 404
+    assert missing.json()["error"]["message"] == f"There is nothing at {path}. See /docs."
+
+
+def test_a_slash_at_the_end_leads_to_the_path_without(server: Server) -> None:
+    assert server.http.get("/status/").json()["status"] == "Up!"
+    assert server.http.post("/hello/run/", json={}).json() == {"result": "Hello, you!"}
+
+
+def test_pages_of_other_origins_may_call_only_where_they_are_named(tmp_path: Path) -> None:
+    asked = {
+        "origin": "https://app.example",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type",
+    }
+    put(tmp_path / "pipelines" / "hello")
+    with serving(tmp_path) as server:
+        assert (
+            "access-control-allow-origin"
+            not in server.http.options("/status", headers=asked).headers
+        )
+    by_name: dict[str, Any] = {"cors_allow_origins": ["https://app.example"]}
+    by_pattern: dict[str, Any] = {"cors_allow_origin_regex": r"https://.*\.example"}
+    for settings in (by_name, by_pattern):
+        with serving(tmp_path, **settings) as server:
+            preflight = server.http.options("/hello/run", headers=asked)
+            assert preflight.status_code == 200
+            assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+            other = {**asked, "origin": "https://evil.test"}
+            assert server.http.options("/hello/run", headers=other).status_code == 400
+
+
+def test_an_application_reads_the_environment_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "served" / "hello")
+    monkeypatch.setenv("HAYHOOKS_PIPELINES_DIR", str(tmp_path / "served"))
+    monkeypatch.setenv("HAYHOOKS_STARTUP_DEPLOY_STRATEGY", "sequential")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    key_file = tmp_path / "state" / "hayserve" / "local-1416.key"
+    app = create_app()
+    assert not key_file.exists()
+    with TestClient(app, "http://localhost") as http:
+        assert key_file.read_text().startswith("hs_local_")
+        assert http.get("/healthz").json() == {"status": "ok"}
+    assert not key_file.exists()
+
+
+def test_the_port_that_is_served_names_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    app = create_app(settings_in(tmp_path, key_file=None, insecure=False))
+    app.state.port = 4711
+    with TestClient(app, "http://localhost"):
+        assert (tmp_path / "state" / "hayserve" / "local-4711.key").is_file()

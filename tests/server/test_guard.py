@@ -1,0 +1,106 @@
+"""Who may deploy, and where the server may listen."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hayserve.errors import Misconfigured
+from hayserve.server.guard import check_address, is_loopback
+from server.serving import HELLO, Server, serving
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serving(tmp_path, insecure=False) as server:
+        yield server
+
+
+@pytest.fixture
+def key(server: Server) -> str:
+    assert server.settings.key_file is not None
+    return server.settings.key_file.read_text()
+
+
+def deploy(server: Server, **headers: str) -> int:
+    body = {"name": "a", "files": {"pipeline_wrapper.py": HELLO}, "overwrite": True}
+    return server.http.post("/deploy_files", json=body, headers=headers).status_code
+
+
+def test_without_a_key_nobody_deploys(server: Server) -> None:
+    refused = server.http.post("/deploy_files", json={})
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert refused.json()["detail"] == "Deploying needs this server's local key."
+    assert server.http.post("/deploy-yaml", json={}).status_code == 401
+    assert server.http.post("/undeploy/a").status_code == 401
+    assert server.http.get("/status").status_code == 200
+
+
+@pytest.mark.parametrize("shown", ["Bearer nope", "Bearer ", "Basic YTpi", "Bearer ключ"])
+def test_another_key_does_not_do(server: Server, shown: str) -> None:
+    headers = {b"authorization": shown.encode()}
+    refused = server.http.post("/deploy_files", json={}, headers=headers)
+    assert refused.status_code == 401
+
+
+def test_the_local_key_opens(server: Server, key: str) -> None:
+    assert deploy(server, authorization=f"Bearer {key}") == 200
+    assert deploy(server, authorization=f"bearer  {key}") == 200
+    assert deploy(server, **{"x-api-key": key}) == 200
+    assert deploy(server, authorization="Basic YTpi", **{"x-api-key": key}) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example@localhost",
+        "localhost@evil.example",
+        "127.0.0.1.nip.io",
+        "[::1",
+        "192.168.1.1:1416",
+        "",
+    ],
+)
+def test_a_request_to_another_host_is_refused(server: Server, key: str, host: str) -> None:
+    assert deploy(server, host=host, authorization=f"Bearer {key}") == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.2:1416", "[::1]:1416"])
+def test_a_request_to_this_machine_is_taken(server: Server, key: str, host: str) -> None:
+    assert deploy(server, host=host, authorization=f"Bearer {key}") == 200
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "https://evil.example", "http://localhost:3000", "http://[::1", "", "localhost"],
+)
+def test_a_page_of_another_origin_is_refused(server: Server, key: str, origin: str) -> None:
+    assert deploy(server, origin=origin, authorization=f"Bearer {key}") == 403
+
+
+def test_a_page_of_the_same_origin_may_deploy_with_the_key(server: Server, key: str) -> None:
+    assert deploy(server, origin="http://localhost", authorization=f"Bearer {key}") == 200
+    assert deploy(server, origin="http://localhost") == 401
+
+
+def test_an_insecure_server_asks_nobody(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert deploy(server, host="evil.example", origin="https://evil.example") == 200
+    assert not (tmp_path / "key").exists()
+
+
+@pytest.mark.parametrize("host", ["localhost", "Localhost", "127.0.0.1", "127.0.0.2", "::1"])
+def test_loopback_needs_no_consent(host: str) -> None:
+    assert is_loopback(host)
+    check_address(host, insecure=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.1", "my-laptop", "localhost.x"])
+def test_any_other_address_needs_consent(host: str) -> None:
+    with pytest.raises(Misconfigured, match="has no keys yet") as refused:
+        check_address(host, insecure=False)
+    assert "--insecure" in refused.value.hint
+    check_address(host, insecure=True)

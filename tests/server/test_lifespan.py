@@ -1,0 +1,201 @@
+"""What happens when a server starts and when it stops."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from hayserve import create_app
+from hayserve.deployments.registry import Registry
+from hayserve.deployments.target import targets_at
+from hayserve.errors import Misconfigured
+from server.serving import HELLO, greeting, put, serving, settings_in, wrapper
+
+WAITING = wrapper(
+    "def run_api(self) -> str:\n    return 'ready'",
+    top="import time\nfrom pathlib import Path",
+    setup="""
+    while not (Path(__file__).parent / "go").exists():
+        time.sleep(0.005)
+    """,
+)
+
+
+def test_a_server_answers_while_it_still_loads(tmp_path: Path) -> None:
+    put(tmp_path / "pipelines" / "fast")
+    slow = put(tmp_path / "pipelines" / "slow", WAITING)
+    loaded = threading.Event()
+    app = create_app(settings_in(tmp_path), when_loaded=lambda _: loaded.set())
+    with TestClient(app, "http://localhost") as http:
+        try:
+            assert http.get("/healthz").json() == {"status": "ok"}
+            while http.post("/fast/run", json={}).status_code != 200:
+                pass
+            starting = http.get("/readyz")
+            assert starting.status_code == 503
+            assert starting.json() == {"status": "starting", "loading": ["slow"], "failed": {}}
+            early = http.post("/slow/run", json={})
+            assert (early.status_code, early.headers["retry-after"]) == (503, "1")
+            assert early.json()["detail"] == "'slow' is being loaded."
+            body = {"name": "slow", "files": {"pipeline_wrapper.py": HELLO}, "overwrite": True}
+            assert http.post("/deploy_files", json=body).status_code == 503
+            assert http.post("/undeploy/slow").status_code == 503
+        finally:
+            (slow / "go").write_text("")
+        assert loaded.wait(timeout=10)
+        assert http.get("/readyz").json() == {"status": "ready", "loading": [], "failed": {}}
+        assert http.post("/slow/run", json={}).json() == {"result": "ready"}
+        assert http.get("/status").json()["pipelines"] == ["fast", "slow"]
+
+
+def test_what_cannot_be_loaded_does_not_keep_the_rest_from_serving(tmp_path: Path) -> None:
+    put(tmp_path / "pipelines" / "exits", "import sys; sys.exit(3)")
+    put(tmp_path / "pipelines" / "good")
+    put(tmp_path / "pipelines" / "status")
+    put(tmp_path / "pipelines" / ".hidden", "raise SystemExit")
+    (tmp_path / "pipelines" / "__pycache__").mkdir()
+    (tmp_path / "pipelines" / "notes.yml").write_text("a: [")
+    (tmp_path / "pipelines" / "README.md").write_text("")
+    with serving(tmp_path) as server:
+        degraded = server.http.get("/readyz")
+        assert server.run("good").status_code == 200
+    assert degraded.status_code == 503
+    assert degraded.json()["status"] == "degraded"
+    assert set(degraded.json()["failed"]) == {"exits", "notes", "status"}
+    assert degraded.json()["failed"]["status"] == "The name 'status' is used by the server itself."
+
+
+def test_of_two_with_one_name_the_first_is_served_and_the_clash_is_told(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    put(tmp_path / "one" / "a", greeting("first"))
+    put(tmp_path / "two" / "a", greeting("second"))
+    with serving(tmp_path, tmp_path / "one", tmp_path / "two") as server:
+        assert server.run("a").json() == {"result": "first"}
+        served, clash = server.status()["deployments"]
+        assert (served["state"], clash["state"]) == ("Loaded", "Failed")
+        assert "the name 'a' is taken by" in clash["error"]["message"]
+        assert clash["error"]["code"] == "name_taken"
+        assert server.undeploy("a").status_code == 200
+        assert server.status()["deployments"] == []
+
+
+def test_the_command_line_wins_over_earlier_deploys_and_they_over_the_folder(
+    tmp_path: Path,
+) -> None:
+    for name in ("a", "b", "c"):
+        put(tmp_path / "pipelines" / name, greeting("folder"))
+    with serving(tmp_path) as server:
+        for name in ("a", "b"):
+            server.deploy(name, greeting("deployed"), overwrite=True)
+    put(tmp_path / "named" / "a", greeting("command line"))
+    with serving(tmp_path, tmp_path / "named" / "a") as server:
+        assert [server.run(name).json().get("result") for name in "abc"] == [
+            "command line",
+            "deployed",
+            None,
+        ]
+    with serving(tmp_path) as server:
+        assert [server.run(name).json().get("result") for name in "abc"] == [
+            "deployed",
+            "deployed",
+            "folder",
+        ]
+
+
+def test_a_store_that_is_damaged_is_told_and_the_rest_is_served(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(tmp_path) as server:
+        server.deploy("a", HELLO)
+        server.deploy("b", HELLO)
+    (tmp_path / "data" / "deployments" / "a.json").write_text("{")
+    with serving(tmp_path) as server:
+        assert server.status()["pipelines"] == ["b"]
+    assert "deployment_record_unusable" in [record.message for record in caplog.records]
+
+
+def test_a_folder_that_is_not_there_is_an_empty_server(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert server.http.get("/readyz").json()["status"] == "ready"
+    assert not (tmp_path / "pipelines").exists()
+
+
+def test_wrappers_import_from_the_additional_python_path(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "shared_by_wrappers.py").write_text("WORD = 'shared'")
+    source = wrapper(
+        "def run_api(self) -> str:\n    return WORD", top="from shared_by_wrappers import WORD"
+    )
+    put(tmp_path / "pipelines" / "a", source)
+    entry = str(tmp_path / "shared")
+    try:
+        for _ in range(2):
+            with serving(tmp_path, additional_python_path=entry) as server:
+                assert server.run("a").json() == {"result": "shared"}
+        assert sys.path.count(entry) == 1
+    finally:
+        sys.path.remove(entry)
+        sys.modules.pop("shared_by_wrappers", None)
+
+
+def test_wrappers_see_the_settings_that_hayhooks_has(tmp_path: Path) -> None:
+    source = wrapper(
+        "def run_api(self) -> list[Any]:\n    return [settings.port, settings.pipelines_dir]",
+        top="from hayhooks.settings import settings",
+    )
+    put(tmp_path / "pipelines" / "a", source)
+    with serving(tmp_path, port=4711) as server:
+        assert server.run("a").json() == {"result": [4711, str(tmp_path / "pipelines")]}
+
+
+def test_variables_that_nothing_reads_are_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HAYHOOKS_DURABLE_MODE", "true")
+    with serving(tmp_path):
+        pass
+    warned = [vars(record).get("variable") for record in caplog.records]
+    assert "HAYHOOKS_DURABLE_MODE" in warned
+    assert "insecure" in [record.message for record in caplog.records]
+
+
+def test_a_key_that_cannot_be_written_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    app = create_app(settings_in(tmp_path, insecure=False, key_file=tmp_path / "file" / "key"))
+    with pytest.raises(Misconfigured, match="cannot be written"), TestClient(app):
+        pass
+
+
+def test_a_file_that_changes_is_loaded_again(tmp_path: Path) -> None:
+    folder = put(tmp_path / "a", greeting("one"))
+    object_file = tmp_path / "objects" / "agents.py"
+    object_file.parent.mkdir()
+    object_file.write_text(greeting("one"))
+    loaded = threading.Event()
+    targets = [*targets_at(str(folder)), *targets_at(str(object_file))]
+
+    def when_loaded(_: Registry) -> None:
+        loaded.set()
+
+    app = create_app(settings_in(tmp_path), targets=targets, reload=True, when_loaded=when_loaded)
+    with TestClient(app, "http://localhost") as http:
+        assert loaded.wait(timeout=10)
+
+        def until(name: str, word: str, *, path: Path) -> None:
+            # The watch may begin a moment after the start: a change is made until it is seen.
+            # Not at every turn, since the watch waits for the end of a series of changes.
+            for number in range(500):
+                if http.post(f"/{name}/run", json={}).json() == {"result": word}:
+                    return
+                if number % 20 == 19:
+                    os.utime(path, (number, number))
+                threading.Event().wait(0.02)
+            pytest.fail(f"{name} never said {word}")
+
+        for name, path in (("a", folder / "pipeline_wrapper.py"), ("agents", object_file)):
+            until(name, "one", path=path)
+            path.write_text(greeting("two"))
+            until(name, "two", path=path)

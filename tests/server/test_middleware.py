@@ -1,0 +1,72 @@
+"""What every request meets on its way in and out."""
+
+import anyio
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from hayserve.server.middleware import LastAnswers, RootPath, RunIds
+
+
+async def silent() -> Message:
+    await anyio.sleep_forever()
+    raise NotImplementedError
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def __call__(self, message: Message) -> None:
+        self.messages.append(message)
+
+
+@pytest.mark.anyio
+async def test_what_is_not_http_passes_untouched() -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(dict(scope))
+
+    for wrapped in (RunIds(app), LastAnswers(app)):
+        await wrapped({"type": "lifespan"}, silent, Heard())
+    assert seen == [{"type": "lifespan"}, {"type": "lifespan"}]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("root_path", ["/api", "api/", "/api/"])
+async def test_a_root_path_has_one_slash(root_path: str) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["root_path"])
+
+    await RootPath(app, root_path)({"type": "http"}, silent, Heard())
+    assert seen == ["/api"]
+
+
+@pytest.mark.anyio
+async def test_a_request_that_is_dropped_before_its_answer_gets_one() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await anyio.sleep_forever()
+
+    heard = Heard()
+    scope: Scope = {"type": "http", "path": "/it/run", "method": "POST", "headers": []}
+    with anyio.move_on_after(0.01):
+        await RunIds(LastAnswers(app))(scope, silent, heard)
+    assert [message["type"] for message in heard.messages] == [
+        "http.response.start",
+        "http.response.body",
+    ]
+    assert heard.messages[0]["status"] == 503
+
+
+@pytest.mark.anyio
+async def test_a_request_that_is_dropped_in_its_answer_gets_no_other() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await anyio.sleep_forever()
+
+    heard = Heard()
+    with anyio.move_on_after(0.01):
+        await RunIds(LastAnswers(app))({"type": "http"}, silent, heard)
+    assert [message["status"] for message in heard.messages] == [200]
