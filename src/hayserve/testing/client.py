@@ -137,10 +137,16 @@ def serve(
             load(**{**given, **(settings or {})}), targets=targets, when_loaded=when_loaded
         )
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as http:
-            loaded.wait()
+            _wait(loaded, http)
             for failure in registries[0].failed():
                 raise failure.error
             yield Client(http)
+
+
+def _wait(loaded: threading.Event, http: TestClient) -> None:
+    while not loaded.wait(0.1):
+        if http.task.done():
+            http.task.result()  # raises what ended the server
 
 
 def _checked(response: Any) -> Response:
