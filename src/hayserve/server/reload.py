@@ -8,13 +8,17 @@ from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - an
 from hayserve.deployments.deploy import Deployer
 from hayserve.deployments.target import Target
 
+# A watch can only be stopped between two waits.
+STOPS_WITHIN_MS = 200
+
 
 async def reload_on_change(targets: Sequence[Target], deployer: Deployer) -> None:
     """Watch the folders of `targets` until cancelled; what is only in memory has none."""
     watched = [target for target in targets if target.kind != "thing"]
     if not watched:
         return
-    async for changes in awatch(*{_folder_of(target) for target in watched}):
+    folders = {_folder_of(target) for target in watched}
+    async for changes in awatch(*folders, rust_timeout=STOPS_WITHIN_MS):
         changed = [Path(path) for _, path in changes]
         for target in watched:
             if any(_belongs(path, target) for path in changed):

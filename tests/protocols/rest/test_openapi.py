@@ -89,8 +89,7 @@ class Oddest(Wrapper):
     def run_api(
         self,
         elsewhere: Annotated[str, WithJsonSchema({"$ref": "#/definitions/nowhere"})] = "",
-        no_json: Annotated[str, WithJsonSchema({"enum": cast(Any, {1, 2})})] = "",
-    ) -> str:
+    ) -> Annotated[str, WithJsonSchema({"enum": cast(Any, {1, 2})})]:
         return ""
 
 

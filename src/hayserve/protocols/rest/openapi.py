@@ -155,13 +155,8 @@ def _sound(schema: Any, refs: Mapping[str, str]) -> Any:
 
 def _with_refs(node: Any, refs: Mapping[str, str]) -> Any:
     if isinstance(node, dict):
-        fields = cast(dict[str, Any], node)
-        to = fields.get("$ref")
-        if isinstance(to, str) and to.startswith("#") and to not in refs:
-            return {}
-        return {
-            key: _with_refs(value, refs) for key, value in fields.items() if not _is_nowhere(value)
-        }
+        fields = cast(dict[str, Any], node).items()
+        return {key: _with_refs(value, refs) for key, value in fields if not _is_nowhere(value)}
     if isinstance(node, list):
         return [_with_refs(item, refs) for item in cast(list[Any], node)]
     # Also in `discriminator`, whose `mapping` has them as plain texts.

@@ -1,0 +1,34 @@
+import pytest
+
+from hayserve import errors
+from hayserve.errors import HayserveError
+from hayserve.protocols.openai_error import error_object
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (errors.NotFound("No.", param="model"), "invalid_request_error", "model_not_found"),
+        (errors.NotFound("No.", param="n"), "invalid_request_error", "not_found"),
+        (errors.InvalidRequest("No.", param="n"), "invalid_request_error", "invalid_request"),
+        (errors.Unauthorized("No."), "authentication_error", "unauthorized"),
+        (errors.WrapperFailed("No."), "server_error", "wrapper_failed"),
+        (errors.WrapperRefused(429, "No."), "invalid_request_error", "wrapper_refused"),
+        (errors.WrapperRefused(503, "No."), "server_error", "wrapper_refused"),
+    ],
+)
+def test_an_error_is_openais_error_object(error: HayserveError, kind: str, code: str) -> None:
+    assert error_object(error, run_id="r1") == {
+        "error": {
+            "message": "No.",
+            "type": kind,
+            "param": error.param,
+            "code": code,
+            "run_id": "r1",
+        }
+    }
+
+
+def test_the_hint_is_part_of_the_message() -> None:
+    error = errors.InvalidRequest("No.", hint="Try this.")
+    assert error_object(error, run_id="r1")["error"]["message"] == "No. Try this."

@@ -1,0 +1,42 @@
+"""What keeps a server from starting; that it serves and stops is told in e2e/test_process."""
+
+from pathlib import Path
+
+import pytest
+
+from hayserve import create_app, run_app
+from hayserve.errors import Misconfigured
+from hayserve.server.serve import serve
+from hayserve.server.sockets import listen, port_of
+from server.serving import put, settings_in
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "example.org"])
+def test_an_address_that_others_reach_is_refused(tmp_path: Path, host: str) -> None:
+    with pytest.raises(Misconfigured, match="has no keys yet"):
+        serve(settings_in(tmp_path, host=host, insecure=False))
+    with pytest.raises(Misconfigured, match="has no keys yet"):
+        run_app(create_app(settings_in(tmp_path)), host=host)
+
+
+def test_a_path_that_names_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="There is nothing at"):
+        serve(settings_in(tmp_path), [str(tmp_path / "nowhere")])
+
+
+def test_one_name_for_several_is_refused(tmp_path: Path) -> None:
+    paths = [str(put(tmp_path / name)) for name in ("a", "b")]
+    with pytest.raises(Misconfigured, match="2 are named here"):
+        serve(settings_in(tmp_path), paths, name="x")
+
+
+def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    taken = listen("localhost", 0)
+    try:
+        with pytest.raises(Misconfigured, match="is taken"):
+            serve(settings_in(tmp_path, port=port_of(taken)))
+        with pytest.raises(Misconfigured, match="is taken"):
+            run_app(create_app(settings_in(tmp_path)), port=port_of(taken))
+    finally:
+        for opened in taken:
+            opened.close()
