@@ -10,7 +10,7 @@ from haystack import Pipeline, SuperComponent, component
 from haystack.components.agents import Agent
 from haystack.components.generators.chat import FallbackChatGenerator
 from haystack.dataclasses import ChatMessage
-from haystack.tracing.tracer import NullTracer, Span, Tracer, tracer
+from haystack.tracing.tracer import Span, Tracer, tracer
 
 from hayserve.events import Usage
 from hayserve.testing import ScriptedChatGenerator
@@ -77,14 +77,6 @@ class Around(Tracer):
 
     def current_span(self) -> Span | None:
         return self.inner.current_span()
-
-
-@pytest.fixture(autouse=True)
-def own_tracer() -> Generator[None]:
-    before = tracer.actual_tracer
-    tracer.actual_tracer = NullTracer()
-    yield
-    tracer.actual_tracer = before
 
 
 @pytest.fixture
