@@ -48,21 +48,27 @@ async def deploy(request: Request) -> Response:
             "name": body["name"],
             "success": True,
             "endpoint": f"/{body['name']}/run",
-            "aliases": body.get("aliases", []),
+            "aliases": body.get("aliases") or [],
             "received": body,
         }
     )
+
+
+async def redeploy(request: Request) -> Response:
+    return JSONResponse({"name": "greeter", "success": True, "aliases": ["x", "y"]})
 
 
 async def undeploy(request: Request) -> Response:
     name = request.path_params["name"]
     if name == "absent":
         return JSONResponse({"detail": "Pipeline 'absent' not found"}, status_code=404)
+    if name == "configured":
+        return JSONResponse({"success": True, "name": name, "note": "It comes back at a start."})
     return JSONResponse({"success": True, "name": name})
 
 
 async def run_echo(request: Request) -> Response:
-    if request.headers["content-type"] == "application/json":
+    if request.headers.get("content-type") == "application/json":
         return JSONResponse({"result": await request.json()})
     form: dict[str, list[str]] = {}
     async with request.form() as fields:
@@ -87,6 +93,12 @@ async def run_sse(request: Request) -> Response:
 
 async def run_sse_that_fails(request: Request) -> Response:
     return _events('data: so far\n\nevent: error\ndata: {"detail": "The tool broke."}\n\n')
+
+
+async def run_text_or_events(request: Request) -> Response:
+    if request.headers["accept"].startswith("text/event-stream"):
+        return _events('event: error\ndata: {"detail": "The tool broke."}\n\n')
+    return PlainTextResponse("[error] The tool broke.")
 
 
 async def run_cut_off(request: Request) -> Response:
@@ -116,6 +128,10 @@ CHATS = {
     "without done": 'data: {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}\n\n',
     "cut": 'data: {"choices": [{"delta": {"content": "half"}}]}\n\n',
     "garbled": "data: no json\n\n",
+    "traced": (
+        'data: {"error": {"message": "It failed. The server\'s log has the traceback under this '
+        'run\'s id.", "run_id": "r45"}}\n\n'
+    ),
     "fail": 'data: {"error": {"message": "The model is asleep.", "hint": "Wake it."}}\n\n',
 }
 
@@ -135,6 +151,37 @@ def refuse(status_code: int, body: object) -> Callable[[Request], Response]:
     return always(JSONResponse(body, status_code=status_code))
 
 
+def operation(media_type: str, schema: str) -> dict[str, Any]:
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"post": {"requestBody": {"content": content}}}
+
+
+OPENAPI: dict[str, Any] = {
+    "paths": {
+        "/zip/run": operation("application/json", "Zip"),
+        "/summary/run": operation("multipart/form-data", "Summary"),
+    },
+    "components": {
+        "schemas": {
+            "Zip": {
+                "properties": {
+                    "q": {"type": "string"},
+                    "code": {"$ref": "#/components/schemas/Code"},
+                    "top_k": {"type": "integer"},
+                    "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                }
+            },
+            "Code": {"enum": ["[1]", "b"], "type": "string"},
+            "Summary": {
+                "properties": {
+                    "document": {"type": "string", "format": "binary"},
+                    "words": {"type": "integer"},
+                }
+            },
+        }
+    },
+}
+
 PROBLEMS: dict[str, Any] = {
     "detail": [
         {"type": "missing", "loc": ["body", "question"], "msg": "Field required"},
@@ -145,6 +192,12 @@ PROBLEMS: dict[str, Any] = {
     "run_id": "r41",
 }
 FAILURE = {"detail": "'fails' raised ValueError.", "hint": "", "run_id": "r42"}
+TRACED = {
+    "detail": "It failed.",
+    "hint": "The server's log has the traceback under this run's id.",
+    "run_id": "r43",
+}
+LOGGED = {"detail": "It failed.", "hint": "The server's log says why.", "run_id": "r44"}
 
 API = Starlette(
     routes=[
@@ -152,11 +205,16 @@ API = Starlette(
         Route("/empty/status", nothing_deployed),
         Route("/list/status", always(JSONResponse([]))),
         Route("/text/status", always(PlainTextResponse("hello"))),
+        Route("/openapi.json", always(JSONResponse(OPENAPI))),
+        Route("/redeployed/deploy_files", redeploy, methods=["POST"]),
         Route("/deploy_files", deploy, methods=["POST"]),
         Route("/deploy-yaml", deploy, methods=["POST"]),
         Route("/undeploy/{name}", undeploy, methods=["POST"]),
         Route("/v1/chat/completions", chat, methods=["POST"]),
         Route("/echo/run", run_echo, methods=["POST"]),
+        Route("/zip/run", run_echo, methods=["POST"]),
+        Route("/summary/run", run_echo, methods=["POST"]),
+        Route("/text_or_events/run", run_text_or_events, methods=["POST"]),
         Route("/with space/run", run_echo, methods=["POST"]),
         Route("/text/run", run_text, methods=["POST"]),
         Route("/sse/run", run_sse, methods=["POST"]),
@@ -164,6 +222,8 @@ API = Starlette(
         Route("/cut_off/run", run_cut_off, methods=["POST"]),
         Route("/refuses/run", refuse(422, PROBLEMS), methods=["POST"]),
         Route("/fails/run", refuse(500, FAILURE), methods=["POST"]),
+        Route("/traced/run", refuse(500, TRACED), methods=["POST"]),
+        Route("/logged/run", refuse(500, LOGGED), methods=["POST"]),
         Route("/locked/run", refuse(401, {"detail": "No key."}), methods=["POST"]),
         Route("/odd/run", refuse(500, {"detail": {"why": 1}}), methods=["POST"]),
         Route("/mute/run", always(Response(status_code=502)), methods=["POST"]),

@@ -2,33 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cli.outcome import Typed
-from hayserve.cli.call import params_in
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ('{"a": 1}', {"a": 1}),
-        ("[1, 2]", [1, 2]),
-        ("true", True),
-        ("null", None),
-        ("7", 7),
-        ("0.5", 0.5),
-        ("-7", "-7"),
-        ("007", "007"),
-        ("{not json}", "{not json}"),
-        ("True", "True"),
-        ("a=b", "a=b"),
-        ("", ""),
-    ],
-)
-def test_a_value_is_json_where_it_looks_like_it(text: str, value: Any) -> None:
-    assert params_in([f"key={text}"]) == {"key": value}
 
 
 @pytest.mark.parametrize("command", [["call"], ["pipeline", "run"]])
@@ -98,3 +75,62 @@ def test_a_chat_is_printed_as_it_comes(typed: Typed, server_url: str) -> None:
 def test_a_chat_can_be_had_as_json(typed: Typed, server_url: str) -> None:
     shown = typed("call", "greeter", "--chat", "hello", "--url", server_url, "--json")
     assert json.loads(shown.out)["object"] == "chat.completion"
+
+
+def test_a_chat_that_fails_at_once_prints_nothing_but_the_error(
+    typed: Typed, server_url: str
+) -> None:
+    shown = typed("call", "greeter", "--chat", "fail", "--url", server_url)
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.startswith("✘ Error: The model is asleep.\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["call"], ["call", "-s"], ["call", "--json"], ["pipeline", "run"]]
+)
+def test_a_run_is_asked_for_as_events_so_that_its_failure_is_told(
+    typed: Typed, server_url: str, words: list[str]
+) -> None:
+    shown = typed(*words, "text_or_events", "--url", server_url)
+    assert shown.code == 1
+    assert shown.err == "✘ Error: The tool broke.\n"
+
+
+def test_text_is_sent_as_it_was_typed_and_other_values_as_json(
+    typed: Typed, server_url: str
+) -> None:
+    words = ["-p", "q=007", "-p", "code=[1]", "-p", "top_k=5", "-p", "note=null"]
+    shown = typed("call", "zip", *words, "--url", server_url)
+    assert json.loads(shown.out) == {"q": "007", "code": "[1]", "top_k": 5, "note": "null"}
+    assert shown.err == "✔ Pipeline zip executed successfully!\n"
+
+
+def test_a_parameter_that_does_not_exist_is_warned_of(typed: Typed, server_url: str) -> None:
+    shown = typed("call", "zip", "-p", "topk=5", "-p", "x=1", "--url", server_url)
+    assert shown.code == 0
+    assert shown.err.splitlines()[:2] == [
+        "! 'topk' is no parameter of 'zip' and is ignored; did you mean 'top_k'?",
+        "! 'x' is no parameter of 'zip' and is ignored; it takes 'q', 'code', 'top_k', 'note'.",
+    ]
+
+
+def test_a_form_is_sent_where_one_is_taken_also_without_a_file(
+    typed: Typed, server_url: str
+) -> None:
+    shown = typed("call", "summary", "-p", "words=3", "--url", server_url)
+    assert json.loads(shown.out) == {"words": ["3"]}
+
+
+def test_a_file_goes_where_files_are_taken(typed: Typed, server_url: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("A")
+    shown = typed("call", "summary", "-f", "a.txt", "--url", server_url)
+    assert json.loads(shown.out) == {"document": ["a.txt: A"]}
+
+
+def test_a_file_is_refused_where_none_is_taken(
+    typed: Typed, server_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("A")
+    shown = typed("call", "zip", "-f", "a.txt", "--url", server_url)
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.startswith("✘ Error: 'zip' takes no files.\n")

@@ -6,7 +6,7 @@ import pytest
 
 from hayserve.cli.connect import connect
 from hayserve.cli.flags import Reach
-from hayserve.errors import Misconfigured
+from hayserve.errors import Misconfigured, ServerUnreachable
 from hayserve.settings import local_key_file
 
 
@@ -93,3 +93,23 @@ def test_the_file_with_the_key_can_be_named(
     (tmp_path / "key").write_text("from named file")
     monkeypatch.setenv("HAYSERVE_KEY_FILE", str(tmp_path / "key"))
     assert authorization(Reach(url=server_url)) == "Bearer from named file"
+
+
+def hint_of(url: str, *ports: str) -> str:
+    for port in ports:
+        file = local_key_file(1).with_name(f"local-{port}.key")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("key")
+    with connect(Reach(url=url)) as client, pytest.raises(ServerUnreachable) as refused:
+        client.status()
+    return refused.value.hint
+
+
+def test_a_server_on_another_port_is_spoken_of(closed_url: str) -> None:
+    own = closed_url.rpartition(":")[2]
+    hint = hint_of(closed_url, own, "1466", "99", "odd")
+    assert hint.endswith(" A server of yours may run on port 99 or 1466.")
+
+
+def test_where_no_server_left_a_key_none_is_spoken_of(closed_url: str) -> None:
+    assert "may run" not in hint_of(closed_url, closed_url.rpartition(":")[2])

@@ -53,7 +53,7 @@ def test_a_folder_is_deployed_under_its_own_name(
         "files": FILES,
         "save_files": True,
         "overwrite": False,
-        "aliases": [],
+        "aliases": None,
     }
 
 
@@ -98,7 +98,43 @@ def test_a_deployment_is_confirmed_with_its_aliases(
     typed: Typed, server_url: str, bundle: Path
 ) -> None:
     shown = typed("deploy", str(bundle), "-a", "x", "-a", "y", "--url", server_url)
-    assert shown.out == "✔ Pipeline greeter successfully deployed!\n  Also called: x, y\n"
+    assert shown.out == "✔ Pipeline greeter successfully deployed, also as x, y!\n"
+
+
+def test_aliases_that_the_server_kept_are_told(typed: Typed, server_url: str, bundle: Path) -> None:
+    shown = typed("deploy", str(bundle), "-o", "--url", f"{server_url}/redeployed")
+    assert shown.out == "✔ Pipeline greeter successfully deployed, also as x, y!\n"
+
+
+def test_a_description_can_be_given(typed: Typed, server_url: str, pipeline: Path) -> None:
+    words = ["deploy", str(pipeline), "--description", "Finds", "--skip-mcp"]
+    sent = received(typed(*words, "--url", server_url, "--json"))
+    assert (sent["description"], sent["skip_mcp"]) == ("Finds", True)
+
+
+def test_a_wrapper_says_itself_that_it_is_no_mcp_tool(typed: Typed, bundle: Path) -> None:
+    shown = typed("deploy", str(bundle), "--skip-mcp")
+    assert shown.code == 2
+    assert "skip_mcp = True" in shown.err
+
+
+def test_what_stays_behind_is_told(typed: Typed, server_url: str, bundle: Path) -> None:
+    shown = typed("deploy", str(bundle), "--url", server_url)
+    assert shown.err.splitlines() == [
+        "! Left out: .env, .git/ (files that begin with a dot are not sent)",
+        "! Left out: assets/fast.so (the setting files_to_ignore_patterns names them)",
+    ]
+
+
+@pytest.mark.parametrize("command", [["deploy"], ["pipeline", "deploy-files"]])
+def test_an_empty_name_is_a_usage_error(typed: Typed, bundle: Path, command: list[str]) -> None:
+    shown = typed(*command, str(bundle), "--name", "")
+    assert shown.code == 2
+    assert "needs a name" in shown.err
+
+
+def test_a_name_that_no_server_takes_is_a_usage_error(typed: Typed, pipeline: Path) -> None:
+    assert typed("deploy", str(pipeline), "--name", "a b").code == 2
 
 
 def test_deploy_files_sends_what_hayhooks_sends(
@@ -135,9 +171,9 @@ def test_deploy_yaml_sends_what_hayhooks_sends(
 
 
 def test_a_name_that_is_taken_is_refused_with_a_way_out(
-    typed: Typed, server_url: str, bundle: Path
+    typed: Typed, server_url: str, pipeline: Path
 ) -> None:
-    shown = typed("deploy", str(bundle), "-n", "taken", "--url", server_url)
+    shown = typed("deploy", str(pipeline), "-n", "taken", "--url", server_url)
     assert shown.code == 1
     assert shown.err.splitlines() == [
         "✘ Error: Pipeline 'taken' already exists",
@@ -159,14 +195,37 @@ def test_a_file_of_another_kind_is_a_usage_error(typed: Typed, tmp_path: Path) -
     assert "neither a folder nor a YAML file" in shown.err
 
 
-def test_a_path_that_does_not_exist_is_a_usage_error(typed: Typed) -> None:
-    assert typed("deploy", "nowhere").code == 2
+@pytest.mark.usefixtures("bundle")
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("nowhere", "'nowhere' does not exist"),
+        ("nowhere.yml", "'nowhere.yml' does not exist"),
+        ("greeter/pipeline_wrapper.py", "hayserve deploy greeter"),
+        ("agents.py:parrot", "hayserve run file.py:object"),
+        ("agents.py", "hayserve run file.py:object"),
+    ],
+)
+def test_a_path_that_cannot_be_deployed_is_a_usage_error(
+    typed: Typed, path: str, said: str
+) -> None:
+    shown = typed("deploy", path)
+    assert shown.code == 2
+    assert said in shown.err
 
 
 @pytest.mark.parametrize("command", [["undeploy"], ["pipeline", "undeploy"]])
 def test_a_deployment_is_taken_off(typed: Typed, server_url: str, command: list[str]) -> None:
     shown = typed(*command, "greeter", "--url", server_url)
     assert shown.out == "✔ Pipeline greeter successfully undeployed!\n"
+
+
+def test_what_the_server_notes_is_told(typed: Typed, server_url: str) -> None:
+    shown = typed("undeploy", "configured", "--url", server_url)
+    assert shown.out.splitlines() == [
+        "✔ Pipeline configured successfully undeployed!",
+        "  It comes back at a start.",
+    ]
 
 
 def test_undeploying_answers_as_json(typed: Typed, server_url: str) -> None:

@@ -51,8 +51,9 @@ def test_a_command_is_called_with_its_flags_as_one_object(words: list[str], hear
         ("status", "--url --key --json"),
         (
             "deploy",
-            "--name -n --alias -a --overwrite -o --skip-saving-files -s --url --key --json",
+            "--name -n --alias -a --overwrite -o --skip-saving-files -s --description --skip-mcp",
         ),
+        ("deploy", "--url --key --json"),
         ("undeploy", "--url --key --json"),
         ("call", "--param -p --file -f --dir -d --stream -s --chat --url --key --json"),
         ("init", "--dir"),

@@ -27,8 +27,14 @@ def test_nothing_is_overwritten(typed: Typed, tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "pipeline_wrapper.py").read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", ""])
-def test_a_name_that_is_no_folders_is_a_usage_error(typed: Typed, name: str) -> None:
+def test_what_is_told_can_be_typed(typed: Typed) -> None:
+    told = typed("init", "größe", "--dir", "my work")
+    assert "  hayserve run 'my work/größe'\n" in told.out
+    assert "  hayserve call 'größe' --chat " in told.out
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "", "my agent"])
+def test_a_name_that_cannot_be_served_is_a_usage_error(typed: Typed, name: str) -> None:
     assert typed("init", name).code == 2
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from hayserve.cli.client import Client
+from hayserve.cli.client import Client, Input
 from hayserve.errors import ServerRefused
 
 
 def refused_by(server_url: str, name: str) -> ServerRefused:
     with Client(server_url) as client, pytest.raises(ServerRefused) as refused:
-        client.run(name, {})
+        client.run(name, Input())
     return refused.value
 
 
@@ -22,6 +22,26 @@ def test_a_failed_run_is_named_because_the_log_says_more(server_url: str) -> Non
     error = refused_by(server_url, "fails")
     assert error.message == "'fails' raised ValueError."
     assert error.hint == "The server's log has more under run r42."
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("traced", "The server's log has the traceback under run r43."),
+        ("logged", "The server's log says why. The run's id is r44."),
+    ],
+)
+def test_the_log_is_spoken_of_once_and_with_the_runs_id(
+    server_url: str, name: str, hint: str
+) -> None:
+    assert refused_by(server_url, name).hint == hint
+
+
+def test_the_log_is_spoken_of_once_in_a_chat_too(server_url: str) -> None:
+    with Client(server_url) as client, pytest.raises(ServerRefused) as refused:
+        list(client.chat("greeter", "traced"))
+    said = "It failed. The server's log has the traceback under run r45."
+    assert str(refused.value) == said
 
 
 def test_a_status_has_a_hint_where_the_server_gave_none(server_url: str) -> None:

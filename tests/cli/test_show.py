@@ -35,6 +35,18 @@ def test_a_stream_that_breaks_off_ends_its_line(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == "half\n"
 
 
+def test_a_stream_that_breaks_off_at_once_begins_no_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def pieces() -> Iterator[str]:
+        yield ""
+        raise ServerRefused("Gone.")
+
+    with pytest.raises(ServerRefused):
+        show.pieces(pieces())
+    assert capsys.readouterr().out == ""
+
+
 def test_a_server_that_says_less_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
     show.status("http://there", {"deployments": [{"name": "old", "state": "Loaded"}]})
     (row,) = [line for line in capsys.readouterr().out.splitlines() if "old" in line]

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from cli.outcome import Typed
 
 
@@ -45,3 +47,32 @@ def test_an_absent_server_is_an_error_with_a_hint(typed: Typed, closed_url: str)
 def test_an_error_without_a_hint_is_one_line(typed: Typed, server_url: str) -> None:
     shown = typed("call", "odd", "--url", server_url)
     assert shown.err == '✘ Error: {"why": 1}\n'
+
+
+@pytest.mark.parametrize("name", ["greeter", "hi"])
+def test_one_deployment_is_shown_by_its_name_or_an_alias(
+    typed: Typed, server_url: str, name: str
+) -> None:
+    shown = typed("status", name, "--url", server_url)
+    assert shown.code == 0
+    assert _row(shown.out, "greeter")
+    assert "broken" not in shown.out
+
+
+def test_one_deployment_can_be_had_as_json(typed: Typed, server_url: str) -> None:
+    shown = typed("status", "greeter", "--json", "--url", server_url)
+    assert json.loads(shown.out)["name"] == "greeter"
+
+
+def test_one_that_could_not_be_loaded_is_shown_and_is_a_failure(
+    typed: Typed, server_url: str
+) -> None:
+    shown = typed("status", "broken", "--url", server_url)
+    assert shown.code == 1
+    assert "No module named 'numpi'." in shown.out
+
+
+def test_one_that_is_not_there_is_an_error(typed: Typed, server_url: str) -> None:
+    shown = typed("status", "absent", "--url", server_url)
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.startswith("✘ Error: No deployment is named 'absent'.\n")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, cast
@@ -11,13 +11,22 @@ from urllib.parse import quote
 
 import httpx2
 
-from hayserve.cli.refusals import broken_off, object_in, refusal_in, refusal_of
+from hayserve.cli.refusals import (
+    broken_off,
+    no_answer,
+    object_in,
+    other_program,
+    refusal_in,
+    refusal_of,
+)
 from hayserve.errors import ServerRefused, ServerUnreachable
 
 Answer: TypeAlias = dict[str, Any]
 
 CONNECT_SECONDS = 5
 STATUS_SECONDS = 15
+# Asked like this, a server ends a stream that fails with an event that says so.
+ACCEPT = "text/event-stream, application/json;q=0.9, */*;q=0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,15 @@ class Upload:
     field: str
     name: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a deployment is run with; files go only as a form."""
+
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    files: Sequence[Upload] = ()
+    as_form: bool = False
 
 
 class Client:
@@ -39,12 +57,20 @@ class Client:
         key: Sent as `Authorization: Bearer`; None sends none.
         verify: Whether the certificate of an `https` server is checked.
         trust_env: Whether proxies named in the environment are used.
+        elsewhere: Said where no server answers: where one might.
     """
 
     def __init__(
-        self, url: str, key: str | None = None, *, verify: bool = True, trust_env: bool = True
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        verify: bool = True,
+        trust_env: bool = True,
+        elsewhere: str = "",
     ) -> None:
         self.url = url.rstrip("/")
+        self._elsewhere = elsewhere
         self._http = httpx2.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -80,18 +106,24 @@ class Client:
     def undeploy(self, name: str) -> Answer:
         return self._post(f"/undeploy/{quote(name, safe='')}", {})
 
-    def run(self, name: str, params: Mapping[str, Any], files: Sequence[Upload] = ()) -> Answer:
+    def openapi(self) -> Answer:
+        """Ask what the deployments take; a server that does not say it says nothing."""
+        try:
+            with self._asked("GET", "/openapi.json", timeout=STATUS_SECONDS) as response:
+                return self._object_in(response)
+        except ServerRefused:
+            return {}
+
+    def run(self, name: str, given: Input) -> Answer:
         """Run a deployment, wait for all of the answer; a streamed one is put together."""
-        with self._running(name, params, files) as response:
+        with self._running(name, given) as response:
             if _is_json(response):
                 return self._object_in(response)
             return {"result": "".join(self._pieces(response))}
 
-    def stream(
-        self, name: str, params: Mapping[str, Any], files: Sequence[Upload] = ()
-    ) -> Iterator[str]:
+    def stream(self, name: str, given: Input) -> Iterator[str]:
         """Run a deployment, yield the answer piece by piece; one that is not streamed is one."""
-        with self._running(name, params, files) as response:
+        with self._running(name, given) as response:
             if _is_json(response):
                 yield as_text(self._object_in(response).get("result"))
             else:
@@ -114,22 +146,23 @@ class Client:
             return self._object_in(response)
 
     @contextmanager
-    def _running(
-        self, name: str, params: Mapping[str, Any], files: Sequence[Upload]
-    ) -> Generator[httpx2.Response]:
+    def _running(self, name: str, given: Input) -> Generator[httpx2.Response]:
         with ExitStack() as opened:
-            body: dict[str, Any] = {"json": params}
-            if files:
-                parts = [_part(file, opened) for file in files]
-                body = {"data": as_form(params), "files": parts}
+            body: dict[str, Any] = {"json": given.params}
+            if given.as_form:
+                parts = [_part(file, opened) for file in given.files]
+                body = {"data": as_form(given.params), "files": parts}
             path = f"/{quote(name, safe='')}/run"
-            yield opened.enter_context(self._asked("POST", path, **body))
+            asked = self._asked("POST", path, headers={"Accept": ACCEPT}, **body)
+            yield opened.enter_context(asked)
 
     @contextmanager
     def _asked(self, method: str, path: str, **what: Any) -> Generator[httpx2.Response]:
         """Send a request, hand out the response; raise what went wrong as our errors."""
+        answered = False
         try:
             with self._http.stream(method, path, **what) as response:
+                answered = True
                 if not response.is_success:
                     response.read()
                     raise refusal_of(response)
@@ -137,21 +170,20 @@ class Client:
         except (httpx2.ConnectError, httpx2.TimeoutException) as error:
             raise self._unreachable() from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
+            if not answered:
+                raise no_answer(self.url) from error
             raise broken_off("The connection closed before the answer was complete") from error
 
     def _unreachable(self) -> ServerUnreachable:
+        hint = "Start one with `hayserve run`, or say where it is with --url or HAYSERVE_URL."
         return ServerUnreachable(
-            f"No server answers at {self.url!r}.",
-            hint="Start one with `hayserve run`, or say where it is with --url or HAYSERVE_URL.",
+            f"No server answers at {self.url!r}.", hint=f"{hint} {self._elsewhere}".rstrip()
         )
 
     def _object_in(self, response: httpx2.Response) -> Answer:
         response.read()
         if (found := object_in(response.text)) is None:
-            raise ServerRefused(
-                f"What answers at {self.url!r} does not speak this API.",
-                hint="Is it another program's port, or is a root path missing in the URL?",
-            )
+            raise other_program(self.url)
         return found
 
     def _pieces(self, response: httpx2.Response) -> Iterator[str]:

@@ -27,6 +27,7 @@ def connect(given: Reach) -> Client:
         _key(settings, address, local=local),
         verify=not settings.disable_ssl,
         trust_env=not local,  # a proxy cannot reach this machine's own loopback
+        elsewhere=_elsewhere(_port(address)) if local else "",
     )
 
 
@@ -56,6 +57,18 @@ def _key(settings: Settings, address: SplitResult, *, local: bool) -> str | None
         return settings.key.get_secret_value()
     if not local:
         return None
-    port = address.port or (443 if address.scheme == "https" else 80)
-    file = settings.key_file or local_key_file(port)
+    file = settings.key_file or local_key_file(_port(address))
     return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def _port(address: SplitResult) -> int:
+    return address.port or (443 if address.scheme == "https" else 80)
+
+
+def _elsewhere(port: int) -> str:
+    """Where the keys that servers left say that they run, if not on `port`."""
+    left = local_key_file(port).parent.glob("local-*.key")
+    ports = {file.stem.removeprefix("local-") for file in left} - {str(port)}
+    numbers = sorted(int(found) for found in ports if found.isdigit())
+    on = " or ".join(map(str, numbers))
+    return f"A server of yours may run on port {on}." if on else ""

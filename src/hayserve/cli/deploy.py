@@ -1,43 +1,46 @@
 """The commands that deploy and undeploy."""
 
-import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import typer
 
-from hayserve.cli import show
+from hayserve.cli import folder, show
 from hayserve.cli.client import Answer, Client
 from hayserve.cli.connect import connect
 from hayserve.cli.flags import Deploy, DeployFiles, DeployYaml, Reach, Undeploy
+from hayserve.cli.names import check
+from hayserve.deployments.bundle import WRAPPER_FILE
 from hayserve.settings import load
-
-HIDDEN = ".*"
 
 
 def deploy(given: Deploy) -> None:
     """Deploy a folder or a YAML file, whichever `given.path` is."""
-    wanted = {"overwrite": given.overwrite, "aliases": given.aliases}
+    # Without a word about aliases, a deployment that is replaced keeps those that it has.
+    bundle: dict[str, Any] = {"overwrite": given.overwrite, "aliases": given.aliases or None}
+    if given.description is not None:
+        bundle["description"] = given.description
     kept = not given.skip_saving_files
     if given.path.is_dir():
-        name = given.name or given.path.resolve().name
-        bundle = {"name": name, "files": files_in(given.path), "save_files": kept, **wanted}
+        if given.skip_mcp:
+            raise typer.BadParameter(
+                "It is for YAML; a wrapper's class says `skip_mcp = True`.", param_hint="--skip-mcp"
+            )
+        bundle |= _folder(given.path, name=given.name) | {"save_files": kept}
         _send(given, Client.deploy_files, bundle)
-    elif given.path.suffix in {".yml", ".yaml"}:
-        source = given.path.read_text(encoding="utf-8")
-        name = given.name or given.path.stem
-        bundle = {"name": name, "source_code": source, "save_file": kept, **wanted}
-        _send(given, Client.deploy_yaml, bundle)
+    elif given.path.suffix in {".yml", ".yaml"} and given.path.is_file():
+        bundle |= _yaml(given.path, name=given.name) | {"save_file": kept}
+        _send(given, Client.deploy_yaml, bundle | ({"skip_mcp": True} if given.skip_mcp else {}))
     else:
-        raise typer.BadParameter("It is neither a folder nor a YAML file.", param_hint="PATH")
+        raise typer.BadParameter(_why_not(given.path), param_hint="PATH")
 
 
 def deploy_files(given: DeployFiles) -> None:
     """Deploy a folder, as `hayhooks pipeline deploy-files` does."""
     bundle = {
-        "name": given.name,
-        "files": files_in(given.pipeline_dir),
+        **_folder(given.pipeline_dir, name=given.name),
         "save_files": not given.skip_saving_files,
         "overwrite": given.overwrite,
     }
@@ -47,8 +50,7 @@ def deploy_files(given: DeployFiles) -> None:
 def deploy_yaml(given: DeployYaml) -> None:
     """Deploy a YAML file, as `hayhooks pipeline deploy-yaml` does."""
     bundle = {
-        "name": given.name or given.pipeline_file.stem,
-        "source_code": given.pipeline_file.read_text(encoding="utf-8"),
+        **_yaml(given.pipeline_file, name=given.name),
         "overwrite": given.overwrite,
         "description": given.description,
         "skip_mcp": given.skip_mcp,
@@ -63,31 +65,38 @@ def undeploy(given: Undeploy) -> None:
     _confirm(given, answer, done=f"Pipeline {given.name} successfully undeployed!")
 
 
-def files_in(folder: Path) -> dict[str, str | dict[str, str]]:
-    """The files of a bundle by relative path: as text, or `{"base64": ...}` if they are not text.
-
-    Hidden files and what `files_to_ignore_patterns` names stay behind.
-    """
-    skipped = [HIDDEN, *load().files_to_ignore_patterns]
-    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
-    served = (path for path in paths if not _is_any_of(path, skipped))
-    files = {path.as_posix(): _content(folder / path) for path in served}
-    if not files:
-        raise typer.BadParameter(f"{str(folder)!r} has no files to serve.", param_hint="PATH")
-    return files
+def _folder(path: Path, *, name: str | None) -> dict[str, Any]:
+    name = _name(name, default=path.resolve().name)
+    content = folder.read(path, ignore=load().files_to_ignore_patterns)
+    for remark in content.left_out:
+        show.warning(remark)
+    if not content.files:
+        raise typer.BadParameter(f"{str(path)!r} has no files to serve.", param_hint="PATH")
+    return {"name": name, "files": content.files}
 
 
-def _is_any_of(path: Path, patterns: Iterable[str]) -> bool:
-    """Whether a pattern matches the path or a folder on the way to it."""
-    return any(one.match(pattern) for one in (path, *path.parents) for pattern in patterns)
+def _yaml(path: Path, *, name: str | None) -> dict[str, Any]:
+    name = _name(name, default=path.stem)
+    return {"name": name, "source_code": path.read_text(encoding="utf-8")}
 
 
-def _content(path: Path) -> str | dict[str, str]:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(content).decode("ascii")}
+def _name(given: str | None, *, default: str) -> str:
+    name = default if given is None else given
+    check(name, param_hint="--name")
+    return name
+
+
+def _why_not(path: Path) -> str:
+    if path.name == WRAPPER_FILE:
+        return f"A wrapper is deployed by its folder: hayserve deploy {quote(str(path.parent))}"
+    if path.suffix == ".py" or ".py:" in path.name:
+        return (
+            "An object in a Python file is served by `hayserve run file.py:object`; "
+            "a deploy takes a folder or a YAML file."
+        )
+    if not path.exists():
+        return f"{str(path)!r} does not exist."
+    return "It is neither a folder nor a YAML file."
 
 
 def _send(
@@ -96,13 +105,14 @@ def _send(
     with connect(given) as client, show.waiting(f"Deploying {bundle['name']} ..."):
         answer = send(client, bundle)
     aliases = answer.get("aliases")
-    notes = [f"Also called: {', '.join(aliases)}"] if aliases else []
-    done = f"Pipeline {answer.get('name', bundle['name'])} successfully deployed!"
-    _confirm(given, answer, notes, done=done)
+    also = f", also as {', '.join(aliases)}" if aliases else ""
+    name = answer.get("name", bundle["name"])
+    _confirm(given, answer, done=f"Pipeline {name} successfully deployed{also}!")
 
 
-def _confirm(given: Reach, answer: Answer, notes: list[str] | None = None, *, done: str) -> None:
+def _confirm(given: Reach, answer: Answer, *, done: str) -> None:
     if given.as_json:
         show.as_json(answer)
     else:
-        show.success(done, *(notes or []))
+        note = answer.get("note")
+        show.success(done, *([str(note)] if note else []))

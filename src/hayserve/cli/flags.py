@@ -35,6 +35,10 @@ SkipSaving = Annotated[
         "--skip-saving-files", "-s", help="Serve the files without keeping them for a restart."
     ),
 ]
+Description = Annotated[
+    str | None, typer.Option("--description", help="What it does, for those who call it.")
+]
+SkipMCP = Annotated[bool, typer.Option("--skip-mcp", help="Do not offer it as an MCP tool.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +96,29 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Status(Reach):
+    """Flags of `hayserve status`."""
+
+    name: Annotated[
+        str | None, typer.Argument(help="The one deployment to show; all if absent.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deploy(Reach):
     """Flags of `hayserve deploy`."""
 
     path: Annotated[
         Path,
-        typer.Argument(exists=True, help="A folder with a pipeline_wrapper.py, or a YAML file."),
+        typer.Argument(help="A folder with a pipeline_wrapper.py, or a YAML file."),
     ]
     name: NewName = None
     aliases: Aliases = field(default_factory=list[str])
     overwrite: Overwrite = False
+    description: Description = None
+    skip_mcp: Annotated[
+        bool, typer.Option("--skip-mcp", help="Do not offer a YAML pipeline as an MCP tool.")
+    ] = False
     skip_saving_files: SkipSaving = False
 
 
@@ -127,12 +144,8 @@ class DeployYaml(Reach):
     ]
     name: NewName = None
     overwrite: Overwrite = False
-    description: Annotated[
-        str | None, typer.Option("--description", help="What it does, for those who call it.")
-    ] = None
-    skip_mcp: Annotated[
-        bool, typer.Option("--skip-mcp", help="Do not offer it as an MCP tool.")
-    ] = False
+    description: Description = None
+    skip_mcp: SkipMCP = False
     save_file: Annotated[
         bool,
         typer.Option("--save-file/--no-save-file", help="Whether it is kept for a restart."),
@@ -153,7 +166,7 @@ class Call(Reach):
     name: Name
     params: Annotated[
         list[str],
-        typer.Option("--param", "-p", help="key=value; a value that looks like JSON is read so."),
+        typer.Option("--param", "-p", help="key=value; JSON, except where it takes text."),
     ] = field(default_factory=list[str])
     files: Annotated[
         list[str],

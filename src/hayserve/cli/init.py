@@ -1,12 +1,10 @@
 """The command `hayserve init`."""
 
-from pathlib import Path
 from shlex import quote
-
-import typer
 
 from hayserve.cli import show
 from hayserve.cli.flags import Init
+from hayserve.cli.names import check
 from hayserve.errors import Misconfigured
 
 WRAPPER = '''\
@@ -75,8 +73,7 @@ class PipelineWrapper(BasePipelineWrapper):
 
 def init(given: Init) -> None:
     """Write a wrapper to start from, say what to do with it."""
-    if Path(given.name).name != given.name or not given.name or given.name.startswith("."):
-        raise typer.BadParameter(f"{given.name!r} is not the name of a folder.", param_hint="NAME")
+    check(given.name, param_hint="NAME")
     folder = given.dir / given.name
     file = folder / "pipeline_wrapper.py"
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +87,6 @@ def init(given: Init) -> None:
     show.success(
         f"{file} written. Serve it and talk to it:",
         f"hayserve run {quote(str(folder))}",
-        f'hayserve call {given.name} --param question="How many words are these?"',
-        f'hayserve call {given.name} --chat "How many words are these?"',
+        f'hayserve call {quote(given.name)} --param question="How many words are these?"',
+        f'hayserve call {quote(given.name)} --chat "How many words are these?"',
     )

@@ -72,9 +72,9 @@ def init(given: flags.Init) -> None:
     init.init(given)
 
 
-@command(app, flags.Reach)
-def status(given: flags.Reach) -> None:
-    """Show what is deployed on the server."""
+@command(app, flags.Status)
+def status(given: flags.Status) -> None:
+    """Show what is deployed on the server, or one deployment of it."""
     from hayserve.cli import status  # noqa: PLC0415  loaded only when called
 
     status.status(given)

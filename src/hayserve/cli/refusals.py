@@ -1,17 +1,20 @@
 """What the server says when it says no, as an error that the terminal can show."""
 
 import json
+import re
 from typing import Any, cast
 
 import httpx2
 
-from hayserve.errors import ServerRefused
+from hayserve.errors import ServerRefused, ServerUnreachable
 
 HINTS = (
     (401, "Pass the server's key with --key or in HAYSERVE_KEY."),
     (404, "`hayserve status` lists what is deployed."),
     (409, "Pass --overwrite to replace it."),
 )
+_LOG = re.compile(r"\blog\b")
+_THIS_ID = "this run's id"
 RAW_LENGTH = 300  # characters shown of an error that is not in our form
 
 
@@ -41,6 +44,23 @@ def broken_off(message: str) -> ServerRefused:
     )
 
 
+def other_program(url: str) -> ServerRefused:
+    """The error of a URL where something else than a server of ours listens."""
+    return ServerRefused(
+        f"What answers at {url!r} does not speak this API.",
+        hint="Is it another program's port, or is a root path missing in the URL?",
+    )
+
+
+def no_answer(url: str) -> ServerUnreachable:
+    """The error of a connection that was made and over which no HTTP came."""
+    return ServerUnreachable(
+        f"What listens at {url!r} gave no HTTP answer.",
+        hint="Is it another program's port? If it is hayserve, it has been stopped; "
+        "its log says more.",
+    )
+
+
 def object_in(text: str) -> dict[str, Any] | None:
     """The JSON object that `text` is, None if it is something else."""
     try:
@@ -57,10 +77,18 @@ def _refusal(text: str, *, fallback: str, unless: str, logged: bool) -> ServerRe
         said = {**said, **cast(dict[str, Any], nested)}
     message = _message(said.get("detail")) or _message(said.get("message"))
     message = message or text.strip()[:RAW_LENGTH] or unless
-    hints = [str(said.get("hint") or fallback)]
-    if logged and (run_id := said.get("run_id")):
-        hints.append(f"The server's log has more under run {run_id}.")
-    return ServerRefused(message, hint=" ".join(filter(None, hints)))
+    hint = str(said.get("hint") or fallback)
+    if run_id := said.get("run_id"):
+        message, hint = (text.replace(_THIS_ID, f"run {run_id}") for text in (message, hint))
+        if logged and str(run_id) not in message + hint:
+            hint = f"{hint} {_where_to_look(run_id, said=f'{message} {hint}')}".lstrip()
+    return ServerRefused(message, hint=hint)
+
+
+def _where_to_look(run_id: object, *, said: str) -> str:
+    if _LOG.search(said):
+        return f"The run's id is {run_id}."
+    return f"The server's log has more under run {run_id}."
 
 
 def _message(detail: object) -> str:

@@ -22,6 +22,11 @@ def remark(message: str) -> None:
     _say(Console(stderr=True), ("✔ ", "bold green"), message)
 
 
+def warning(message: str) -> None:
+    """Say on stderr what the reader should know although the command goes on."""
+    _say(Console(stderr=True), ("! ", "bold yellow"), message)
+
+
 def failure(error: HayserveError) -> None:
     hint = [error.hint] if error.hint else []
     _say(Console(stderr=True), ("✘ Error: ", "bold red"), error.message, *hint)
@@ -41,23 +46,30 @@ def text(result: str) -> None:
 
 
 def pieces(of: Iterable[str]) -> None:
-    """Print an answer as it comes; the line is ended also when it breaks off."""
+    """Print an answer as it comes; a line that was begun is ended also when it breaks off."""
+    begun = False
     try:
         for piece in of:
+            begun = begun or bool(piece)
             sys.stdout.write(piece)
             sys.stdout.flush()
     finally:
-        print()
+        if begun:
+            print()
 
 
 def status(url: str, answer: Mapping[str, Any]) -> None:
     success(f"hayserve is up and running at: {url}")
-    deployments: list[dict[str, Any]] = answer.get("deployments", [])
-    if not deployments:
+    listed: list[dict[str, Any]] = answer.get("deployments", [])
+    if listed:
+        deployments(listed)
+    else:
         print("No pipelines currently deployed")
-        return
+
+
+def deployments(listed: Iterable[Mapping[str, Any]]) -> None:
     table = Table("№", "Name", "Aliases", "Type", "Status", "Error")
-    for number, one in enumerate(deployments, start=1):
+    for number, one in enumerate(listed, start=1):
         table.add_row(*_row(number, one))
     Console().print(table)
 
