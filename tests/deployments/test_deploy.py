@@ -162,8 +162,17 @@ async def test_what_is_loaded_again_replaces_what_was(
     (target.path / "pipeline_wrapper.py").write_text("import nowhere")
     await world.deployer.reload(target)
     assert world.says("a") == "new"
-    said = [record.message for record in caplog.records]
-    assert said == ["loaded", "reloaded", "reload_failed"]
+    said = [record.message for record in caplog.records if record.name.startswith("hayserve")]
+    assert said == ["loaded", "reloaded", "not_loaded"]
+    assert "nowhere" in world.registry.failed()[0].error.message
+
+
+async def test_what_was_undeployed_is_not_loaded_again(world: World) -> None:
+    target = world.target("a")
+    await world.deployer.load_all([target])
+    await world.deployer.undeploy("a")
+    await world.deployer.reload(target)
+    assert world.registry.deployments() == []
 
 
 async def test_what_failed_at_start_can_be_loaded_again(world: World) -> None:

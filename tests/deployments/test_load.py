@@ -116,3 +116,61 @@ async def test_a_refusal_in_setup_is_told_as_it_is() -> None:
 async def test_a_yaml_file_that_is_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DeployRefused, match=r"'gone' cannot be"):
         await load(Target("gone", "yaml", tmp_path / "gone.yml"))
+
+
+@pytest.mark.parametrize(
+    "raised",
+    ["KeyboardInterrupt", "GeneratorExit", "asyncio.CancelledError", "SystemExit"],
+)
+@pytest.mark.parametrize("colour", ["def", "async def"])
+async def test_whatever_comes_out_of_setup_is_a_refusal(
+    tmp_path: Path, raised: str, colour: str
+) -> None:
+    text = f"""
+    import asyncio
+
+    class PipelineWrapper(BasePipelineWrapper):
+        {colour} setup(self):
+            raise {raised}
+
+        def run_api(self) -> str: ...
+    """
+    with pytest.raises(DeployRefused, match=r"setup\(\) of 'agents' failed"):
+        await load(targets_at(str(file_with(tmp_path, text)))[0])
+
+
+async def test_a_load_that_hangs_can_be_given_up(tmp_path: Path) -> None:
+    text = """
+    import threading
+
+    class PipelineWrapper(BasePipelineWrapper):
+        gate = threading.Event()
+
+        def setup(self):
+            self.gate.wait(20)
+
+        def run_api(self) -> str: ...
+    """
+    target = targets_at(str(file_with(tmp_path, text, "hanging.py")))[0]
+    with anyio.move_on_after(0.3) as scope:
+        await load(target)
+    assert scope.cancelled_caught
+    [module] = [module for name, module in sys.modules.items() if name.endswith(".hanging")]
+    module.PipelineWrapper.gate.set()
+
+
+async def test_a_server_that_stops_during_an_async_setup_is_not_told_of_a_refusal(
+    tmp_path: Path,
+) -> None:
+    text = """
+    import anyio
+
+    class PipelineWrapper(BasePipelineWrapper):
+        async def setup(self):
+            await anyio.sleep_forever()
+
+        def run_api(self) -> str: ...
+    """
+    with anyio.move_on_after(0.3) as scope:
+        await load(targets_at(str(file_with(tmp_path, text)))[0])
+    assert scope.cancelled_caught

@@ -152,6 +152,45 @@ def test_a_missing_package_is_to_be_installed(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "module", "package"),
+    [
+        ("from {}.components.generators.ollama import X", "generators.ollama", "ollama-haystack"),
+        ("import {}.components.embedders.amazon_bedrock.text as x", "", "amazon-bedrock-haystack"),
+        ("from {}.document_stores.qdrant import (\n    X,\n)", "qdrant", "qdrant-haystack"),
+    ],
+)
+def test_the_package_of_a_missing_integration_is_guessed(
+    tmp_path: Path, source: str, module: str, package: str
+) -> None:
+    hint = refusal_of(tmp_path, source.format("haystack_integrations")).hint
+    assert hint.startswith("'haystack_integrations.")
+    assert f"{module}' is probably in the package '{package}': `pip install {package}`" in hint or (
+        not module and f"`pip install {package}`" in hint
+    )
+    assert hint.endswith("in the environment that hayserve runs in.")
+
+
+def test_no_package_is_guessed_for_a_part_of_the_integrations(tmp_path: Path) -> None:
+    hint = refusal_of(tmp_path, "import haystack_integrations").hint
+    assert hint.startswith("Install the package that provides 'haystack_integrations'")
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("from hayserve import get_last_user_mesage", "Did you mean 'get_last_user_message'?"),
+        ("import hayserve\nhayserve.get_last_user_mesage", "Did you mean 'get_last_user_message'?"),
+        ("from .helper import gret", "Did you mean 'greet'?"),
+        ("from .helper import Farewell", "The names there are 'greet'."),
+        ("from os import qqqqqqqq", "Correct the code and deploy again."),
+        ("raise ImportError('odd', name='hayserve')", "Correct the code and deploy again."),
+    ],
+)
+def test_the_name_that_was_meant_is_told(tmp_path: Path, source: str, hint: str) -> None:
+    assert refusal_of(tmp_path, source, **{"helper.py": "def greet(): ..."}).hint == hint
+
+
 @pytest.mark.parametrize("missing", ["fastapi", "fastapi_openai_compat", "fastapi.responses"])
 def test_what_hayhooks_brings_along_is_an_extra(tmp_path: Path, missing: str) -> None:
     source = f"raise ModuleNotFoundError(\"No module named '{missing}'\", name='{missing}')"

@@ -64,7 +64,7 @@ def test_what_failed_is_missing_with_the_reason() -> None:
         registry.get("bad")
     assert registry.failed() == [FAILURE]
     assert registry.own_name("bad") == "bad"
-    assert registry.remove("bad") is None
+    assert registry.remove("bad") is FAILURE
     assert registry.failed() == []
     with pytest.raises(NotFound):
         registry.remove("bad")

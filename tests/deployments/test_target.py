@@ -44,9 +44,9 @@ def test_a_yaml_file_is_named_by_its_stem(folder: Path) -> None:
     assert targets_at(str(folder / "z.yml")) == [Target("z", "yaml", folder / "z.yml")]
 
 
-def test_an_object_in_a_file_is_named_by_the_file(folder: Path) -> None:
+def test_an_object_in_a_file_has_its_own_name_and_a_wrapper_its_files(folder: Path) -> None:
     file = folder / "agents.py"
-    assert targets_at(f"{file}:agent") == [Target("agents", "object", file, attribute="agent")]
+    assert targets_at(f"{file}:agent") == [Target("agent", "object", file, attribute="agent")]
     assert targets_at(str(file)) == [Target("agents", "object", file, attribute="PipelineWrapper")]
 
 

@@ -59,10 +59,14 @@ def hayserve(folder: Path, *words: str, **settings: str) -> subprocess.Completed
     )
 
 
+HUNG = "def run_api(self) -> str:\n    return ''"
+READY = "hayserve listens at"
+
+
 class Process:
     """A server that runs, its URL, and what it says."""
 
-    def __init__(self, folder: Path, *words: str, **settings: str) -> None:
+    def __init__(self, folder: Path, *words: str, says: str = READY, **settings: str) -> None:
         self.folder = folder
         self.log = folder / "log.txt"
         with self.log.open("w") as log:
@@ -73,7 +77,7 @@ class Process:
                 stdout=log,
                 stderr=log,
             )
-        self.url = self._wait_for(r"hayserve is ready at (http://\S+)")
+        self.url = self._wait_for(rf"{says} (http://\S+)")
         self.http = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
 
     @property
@@ -106,8 +110,8 @@ class Process:
 
 
 @contextmanager
-def running(folder: Path, *words: str, **settings: str) -> Generator[Process]:
-    process = Process(folder, *words, **settings)
+def running(folder: Path, *words: str, says: str = READY, **settings: str) -> Generator[Process]:
+    process = Process(folder, *words, says=says, **settings)
     try:
         yield process
     finally:
@@ -264,7 +268,7 @@ def test_an_application_can_be_served_by_a_program(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         "from hayserve import create_app, run_app\n"
-        "def ready(_):\n    print('hayserve is ready at', 'http://localhost:1', flush=True)\n"
+        "def ready(_):\n    print('hayserve listens at', 'http://localhost:1', flush=True)\n"
         "app = create_app(when_loaded=ready)\n"
         "run_app(app, port=0)\n"
     )
@@ -280,7 +284,7 @@ def test_an_application_can_be_served_by_a_program(tmp_path: Path) -> None:
     try:
         keys = tmp_path / "state" / "hayserve"
         deadline = time.monotonic() + 60
-        while "hayserve is ready" not in log.read_text():
+        while "hayserve listens" not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -292,3 +296,13 @@ def test_an_application_can_be_served_by_a_program(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=20)
     assert list(keys.iterdir()) == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_code_that_hangs_does_not_keep_the_process(tmp_path: Path, sent: signal.Signals) -> None:
+    setup = "print('hung at', 'http://localhost:1', flush=True)\ntime.sleep(600)"
+    put(tmp_path / "pipelines" / "hung", wrapper(HUNG, top="import time", setup=setup))
+    with running(tmp_path, "--port", "0", says="hung at") as server:
+        server.process.send_signal(sent)
+        server.process.wait(timeout=15)
+    assert "Traceback" not in server.log.read_text()

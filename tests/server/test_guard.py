@@ -7,7 +7,7 @@ import pytest
 
 from hayserve.errors import Misconfigured
 from hayserve.server.guard import check_address, is_loopback
-from server.serving import HELLO, Server, serving
+from server.serving import HELLO, Server, put, serving
 
 
 @pytest.fixture
@@ -104,3 +104,45 @@ def test_any_other_address_needs_consent(host: str) -> None:
         check_address(host, insecure=False)
     assert "--insecure" in refused.value.hint
     check_address(host, insecure=True)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("http://localhost", "localhost", 200),
+        ("http://127.0.0.1:1416", "127.0.0.1:1416", 200),
+        ("http://[::1]:1416", "[::1]:1416", 200),
+        ("https://evil.example", "localhost", 403),
+        ("http://localhost:3000", "localhost", 403),
+        ("null", "localhost", 403),
+        ("http://evil.example", "evil.example", 403),  # its name leads to this machine
+    ],
+)
+def test_pages_of_other_origins_start_no_runs(
+    tmp_path: Path, *, origin: str, host: str, status: int
+) -> None:
+    put(tmp_path / "pipelines" / "it")
+    with serving(tmp_path, insecure=False) as server:
+        headers = {"origin": origin, "host": host}
+        answer = server.http.post("/it/run", json={}, headers=headers)
+        assert answer.status_code == status
+        assert server.http.get("/healthz", headers=headers).status_code == status
+
+
+def test_origins_that_cors_allows_may_call(tmp_path: Path) -> None:
+    put(tmp_path / "pipelines" / "it")
+    allowed = {
+        "cors_allow_origins": ["https://a.example"],
+        "cors_allow_origin_regex": "https://b.*",
+    }
+    with serving(tmp_path, insecure=False, **allowed) as server:
+        for origin, status in {
+            "https://a.example": 200,
+            "https://b.example": 200,
+            "https://c.example": 403,
+        }.items():
+            answer = server.http.post("/it/run", json={}, headers={"origin": origin})
+            assert answer.status_code == status
+    with serving(tmp_path, insecure=False, cors_allow_origins=["*"]) as server:
+        headers = {"origin": "https://c.example"}
+        assert server.http.post("/it/run", json={}, headers=headers).status_code == 200

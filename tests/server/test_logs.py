@@ -47,12 +47,14 @@ def test_what_a_field_holds_stays_on_its_line() -> None:
 def test_a_traceback_follows_its_line() -> None:
     made = record()
     try:
-        raise ValueError("no such city")
+        raise ValueError("no such city\n2026-01-01 00:00:00 CRITICAL root forged")
     except ValueError:
         made.exc_info = sys.exc_info()
-    first, *_, last = LineFormatter().format(made).splitlines()
+    first, *rest, said, forged = LineFormatter().format(made).splitlines()
     assert first.endswith("deployed")
-    assert last == "ValueError: no such city"
+    assert said == "    ValueError: no such city"
+    assert forged == "    2026-01-01 00:00:00 CRITICAL root forged"
+    assert all(line.startswith("    ") for line in rest)
 
 
 def test_the_log_goes_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

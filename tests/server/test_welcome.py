@@ -44,7 +44,9 @@ def registry_of(**wrappers: BasePipelineWrapper) -> Registry:
     registry = Registry()
     for name, wrapper in wrappers.items():
         can = capabilities_of(wrapper, name=name)
-        registry.put(Deployment(name, wrapper, can, aliases=(f"{name}-alias",)))
+        registry.put(
+            Deployment(name, wrapper, can, aliases=(f"{name}-alias",), origin="command line")
+        )
     return registry
 
 
@@ -54,7 +56,7 @@ def sent_by(line: str) -> Any:
 
 def test_an_empty_server_says_how_to_begin() -> None:
     assert welcome(Registry(), url="http://localhost:1416") == (
-        "\nhayserve is ready at http://localhost:1416\n"
+        "\nhayserve listens at http://localhost:1416\n"
         "  Nothing is deployed yet: `hayserve deploy FOLDER`.\n"
     )
 
@@ -83,8 +85,8 @@ def test_the_first_deployment_can_be_tried_at_once() -> None:
         )
     ]
     assert [sent_by(line) for line in tried] == [
-        {"question": "Hello!", "times": 1, "thing": None},
-        {"question": "Hello!", "times": 1, "thing": None, "stream": True},
+        {"question": "Hello!", "times": 1, "thing": "Hello!"},
+        {"question": "Hello!", "times": 1, "thing": "Hello!", "stream": True},
         {"model": "agent-alias", "messages": [{"role": "user", "content": "Hello!"}]},
         {
             "model": "agent-alias",

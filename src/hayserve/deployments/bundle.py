@@ -107,6 +107,23 @@ def check_wrapper_is_in(bundle: Bundle) -> None:
     )
 
 
+def check_alias(alias: str, *, reserved: Collection[str] = ()) -> None:
+    """Refuse an alias that a deployment cannot have.
+
+    It is a name, or the name of a model as others write it: names joined by `/` or `:`, such as
+    `openai/gpt-4o` and `qwen3:8b`.
+
+    Raises:
+        InvalidRequest: As `check_name`.
+    """
+    first, *rest = re.split("[/:]", alias)
+    check_name(first, reserved=reserved)
+    for part in rest:
+        check_name(part)
+    if len(alias) > _LONGEST_NAME:
+        raise _bad_name(f"The alias {alias[:20] + '…'!r} is too long.")
+
+
 def check_name(name: str, *, reserved: Collection[str] = ()) -> None:
     """Refuse a name that a deployment cannot have.
 

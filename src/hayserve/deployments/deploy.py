@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Literal, ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 
-from hayserve.deployments.bundle import Bundle, check_name, check_wrapper_is_in
+from hayserve.deployments.bundle import Bundle, check_alias, check_name, check_wrapper_is_in
 from hayserve.deployments.deployment import Deployment, FailedDeployment
 from hayserve.deployments.load import load
 from hayserve.deployments.registry import Registry
@@ -36,7 +36,7 @@ class Order:
         name: The name to serve it under.
         bundle: Its files.
         kind: Whether they are a wrapper, or the one file `pipeline.yml`.
-        aliases: More names.
+        aliases: More names; None for those that the deployment that it replaces has.
         overwrite: Whether it may replace a deployment of that name.
         keep: Whether it is there again after a restart of the server.
         description: One line for people; empty to take the wrapper's own.
@@ -46,7 +46,7 @@ class Order:
     name: str
     bundle: Bundle
     kind: Literal["wrapper", "yaml"] = "wrapper"
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[str, ...] | None = None
     overwrite: bool = False
     keep: bool = True
     description: str = ""
@@ -54,7 +54,7 @@ class Order:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.name, *self.aliases)
+        return (self.name, *(self.aliases or ()))
 
 
 class Deployer:
@@ -86,12 +86,12 @@ class Deployer:
             DeployRefused: It cannot be served.
             Misconfigured: Its files cannot be stored.
         """
-        for name in order.names:
-            check_name(name, reserved=self._reserved)
+        self._check_names(order.names)
         if order.kind == "wrapper":
             check_wrapper_is_in(order.bundle)
         async with self._lock(order.name):
             self._check_free(order)
+            order = replace(order, aliases=self._aliases_for(order))
             deployment = await self._load(order)
             # Another deploy may have taken an alias while this one was loading.
             self._check_free(order)
@@ -101,24 +101,30 @@ class Deployer:
         logger.info("deployed", extra={"deployment": order.name, "revision": deployment.revision})
         return deployment
 
-    async def undeploy(self, name: str) -> str:
-        """Stop to serve `name`, which may be an alias; gives the deployment's own name.
+    async def undeploy(self, name: str) -> Deployment | FailedDeployment:
+        """Stop to serve `name`, or forget that it failed to load; gives what it was.
 
         Files that the server did not write itself stay as they are. Runs that are under way end.
 
         Raises:
+            InvalidRequest: It is an alias: undeploying would take all its other names too.
             NotFound: Nothing is deployed under that name.
             NotReady: It is still being loaded for the first time.
             Misconfigured: The disk keeps what should be forgotten; it is served as before.
         """
         own = self._registry.own_name(name)
+        if own != name:
+            raise InvalidRequest(
+                f"{name!r} is an alias of {own!r}.",
+                hint=f"Undeploy {own!r}, or deploy it again with the aliases that it should have.",
+            )
         async with self._lock(own):
             # What failed to load from the pipelines folder may have a name that nothing can have.
             with suppress(InvalidRequest):
                 await _on_disk(self._store.forget, own)
-            self._registry.remove(own)
+            removed = self._registry.remove(own)
         logger.info("undeployed", extra={"deployment": own})
-        return own
+        return removed
 
     async def load_all(
         self, targets: Sequence[Target], *, announced: Callable[[], None] = lambda: None
@@ -146,23 +152,18 @@ class Deployer:
         self._registry.arrange(list(owners))
 
     async def reload(self, target: Target) -> None:
-        """Load `target` again; if that fails what was served goes on, and the log says why.
+        """Load `target` again; if that fails what was served goes on, and status says why.
 
-        Nothing happens where something else is served under the name by now.
+        Nothing happens where it was undeployed, or something else is served under its name.
         """
         async with self._lock(target.name):
-            served = self._registry.find(target.name)
-            if served is not None and served.origin != target.origin:
+            if not self._registry.is_from(target.origin, target.name):
                 return
             try:
                 deployment = await self._load_target(target)
                 self._registry.check_free(deployment.name, deployment.names, overwrite=True)
             except HayserveError as error:
-                logger.error(  # noqa: TRY400 - the traceback is the cause's
-                    "reload_failed",
-                    extra={"deployment": target.name, "why": str(error)},
-                    exc_info=error.__cause__,
-                )
+                self._note_failure(target, error)
                 return
             self._registry.put(deployment)
         logger.info("reloaded", extra={"deployment": target.name})
@@ -175,6 +176,12 @@ class Deployer:
                 "deployment_record_unusable",
                 extra={"file": str(broken.path), "why": broken.reason},
             )
+            lost = Misconfigured(
+                f"The record {broken.path.name!r} of an earlier deploy cannot be used: "
+                f"{broken.reason}",
+                hint="Deploy it again, or undeploy it to forget it.",
+            )
+            self._registry.fail(FailedDeployment(broken.path.stem, lost, "deployed"))
         for entry in stored.entries:
             self._store.collect(entry.name, entry.digest)
         return [
@@ -183,9 +190,14 @@ class Deployer:
         ]
 
     async def _load_target(self, target: Target) -> Deployment:
-        for name in (target.name, *target.aliases):
-            check_name(name, reserved=self._reserved)
+        self._check_names((target.name, *target.aliases))
         return await load(target)
+
+    def _check_names(self, names: tuple[str, ...]) -> None:
+        own, *aliases = names
+        check_name(own, reserved=self._reserved)
+        for alias in aliases:
+            check_alias(alias, reserved=self._reserved)
 
     async def _load_first(self, target: Target) -> None:
         try:
@@ -201,12 +213,21 @@ class Deployer:
         try:
             return await load(_target_of(_entry(order), folder))
         except HayserveError as error:
+            served = self._registry.find(order.name)
+            if served is None or served.revision != order.bundle.digest:
+                await _on_disk(self._store.discard, order.name, order.bundle.digest)
             logger.error(  # noqa: TRY400 - the traceback is the cause's
                 "deploy_refused",
                 extra={"deployment": order.name, "why": str(error)},
                 exc_info=error.__cause__,
             )
             raise
+
+    def _aliases_for(self, order: Order) -> tuple[str, ...]:
+        if order.aliases is not None:
+            return order.aliases
+        served = self._registry.find(order.name)
+        return served.aliases if served is not None else ()
 
     def _check_free(self, order: Order) -> None:
         loading = next((name for name in order.names if name in self._registry.loading), None)
@@ -228,7 +249,9 @@ class Deployer:
 
 async def _on_disk(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     try:
-        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))
+        return await anyio.to_thread.run_sync(
+            partial(function, *args, **kwargs), limiter=anyio.CapacityLimiter(1)
+        )
     except OSError as error:
         raise Misconfigured(
             f"What is deployed cannot be stored: {error.strerror or error}.",
@@ -242,7 +265,7 @@ def _entry(order: Order) -> Entry:
         name=order.name,
         kind=order.kind,
         digest=order.bundle.digest,
-        aliases=order.aliases,
+        aliases=order.aliases or (),
         description=order.description,
         skip_mcp=order.skip_mcp,
         deployed_at=datetime.now(UTC),

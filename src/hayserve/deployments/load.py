@@ -1,10 +1,12 @@
 """Loads a target: its code or YAML becomes a wrapper that has been set up."""
 
+import asyncio
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from inspect import isawaitable
+from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
 
@@ -21,6 +23,9 @@ from hayserve.wrappers.plain import wrapper_for
 from hayserve.wrappers.usage import count_usage
 from hayserve.wrappers.yaml import YAMLPipelineWrapper
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 async def load(target: Target) -> Deployment:
     """Load `target` and set it up; what can take long is done in a thread.
@@ -29,15 +34,38 @@ async def load(target: Target) -> Deployment:
         DeployRefused: It cannot be served; the message says why.
     """
     with _refusing(target, "{name!r} cannot be loaded"):
-        wrapper = await anyio.to_thread.run_sync(_wrapper_in, target)
+        wrapper = await _in_thread(_wrapper_in, target)
     with _refusing(target, "setup() of {name!r} failed"):
-        waiting = await anyio.to_thread.run_sync(wrapper.setup)
+        waiting = await _in_thread(wrapper.setup)
         if isawaitable(waiting):
             await waiting
     # A wrapper may have put its own tracer in place.
     count_usage()
     with _refusing(target, "{name!r} cannot be served"):
-        return await anyio.to_thread.run_sync(_deployment_of, wrapper, target)
+        return await _in_thread(_deployment_of, wrapper, target)
+
+
+async def _in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def call() -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            raise
+        except BaseException as error:  # what means something else to the one who awaits it
+            raise _CameOut(error) from error
+
+    # A thread of its own, given up when the server stops: code that hangs holds up nobody else.
+    return await anyio.to_thread.run_sync(
+        call, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+    )
+
+
+class _CameOut(Exception):
+    """Carries what is no `Exception` out of a thread."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
 
 
 def _deployment_of(wrapper: BasePipelineWrapper, target: Target) -> Deployment:
@@ -96,10 +124,19 @@ def _refusing(target: Target, what: str) -> Generator[None]:
         yield
     except HayserveError:
         raise
-    except (Exception, SystemExit) as error:  # user code: anything can come out of it
+    except BaseException as error:  # user code: anything can come out of it
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
+        if isinstance(error, _CameOut):
+            error = error.error
         folder = target.path if target.kind == "folder" else target.path.parent
         where = user_frame(error, folder)
         raise DeployRefused(
             f"{what.format(name=target.name)}{f' at {where}' if where else ''}: {explain(error)}",
             hint="The server's log has the traceback.",
         ) from error
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

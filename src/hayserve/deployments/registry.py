@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from hayserve.deployments.deployment import Deployment, FailedDeployment
+from hayserve.deployments.deployment import Deployment, FailedDeployment, Origin
 from hayserve.errors import NameTaken, NotFound, NotReady
 
 
@@ -108,7 +108,12 @@ class Registry:
         """Remember that something could not be loaded; what is served stays as it is."""
         self._failed = MappingProxyType({**self._failed, failure.name: failure})
 
-    def remove(self, name: str) -> Deployment | None:
+    def is_from(self, origin: Origin, name: str) -> bool:
+        """Whether what is served as `name`, or failed to be, was named by `origin`."""
+        known = self._by_name.get(name) or self._failed.get(name)
+        return known is not None and known.origin == origin
+
+    def remove(self, name: str) -> Deployment | FailedDeployment:
         """Stop to serve the deployment with that name or alias, or forget that it failed.
 
         Raises:
@@ -116,11 +121,12 @@ class Registry:
         """
         own = self.own_name(name)
         found = self._by_name.get(own)
+        removed = found or self._failed[own]
         self._by_name = MappingProxyType(
             {key: entry for key, entry in self._by_name.items() if entry is not found}
         )
         self._forget_failure(own)
-        return found
+        return removed
 
     def _forget_failure(self, name: str) -> None:
         self._failed = MappingProxyType(

@@ -139,6 +139,10 @@ class Store:
                 broken.append(Broken(path=file, reason=_reason_of(error)))
         return Stored(entries=tuple(entries), broken=tuple(broken))
 
+    def discard(self, name: str, digest: str) -> None:
+        """Take away one bundle that turned out to be of no use, as `collect` does."""
+        _take_away(self.folder_of(name, digest))
+
     def collect(self, name: str, *keep: str) -> list[Path]:
         """Take away the bundles of `name`, except those with the digests in `keep`.
 

@@ -9,6 +9,7 @@ from hayserve.deployments.bundle import WRAPPER_FILE
 from hayserve.deployments.deployment import Origin
 from hayserve.errors import Misconfigured
 
+WRAPPER_CLASS = "PipelineWrapper"
 YAML_SUFFIXES = (".yml", ".yaml")
 _ACCEPTED = (
     "A path is a folder with a `pipeline_wrapper.py`, a folder of such folders and `.yml` files, "
@@ -65,7 +66,7 @@ def targets_at(text: str, *, origin: Origin = "command line") -> list[Target]:
     elif path.name == WRAPPER_FILE:
         found = targets_in(path.parent, origin=origin)
     elif path.suffix == ".py":
-        found = [_object_target(path, "PipelineWrapper", origin)]
+        found = [_object_target(path, WRAPPER_CLASS, origin)]
     else:
         found = []
     if not found:
@@ -110,4 +111,5 @@ def named(targets: Sequence[Target], *, name: str | None, aliases: Sequence[str]
 def _object_target(file: Path, wanted: str, origin: Origin) -> Target:
     if not file.is_file():
         raise Misconfigured(f"There is no file {str(file)!r}.", hint=_ACCEPTED)
-    return Target(file.stem, "object", file, attribute=wanted, origin=origin)
+    name = file.stem if wanted == WRAPPER_CLASS else wanted
+    return Target(name, "object", file, attribute=wanted, origin=origin)

@@ -1,6 +1,8 @@
 """Puts the parts together into one ASGI application; nowhere else are they."""
 
+import re
 from collections.abc import Sequence
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,7 +21,7 @@ from hayserve.protocols.rest.openapi import OpenAPI
 from hayserve.protocols.rest.routes import Rest
 from hayserve.runs.execute import Executor
 from hayserve.server.error_responses import handlers
-from hayserve.server.guard import Guard
+from hayserve.server.guard import ForeignPages, Guard
 from hayserve.server.health import Health
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
 from hayserve.server.local_key import LocalKey
@@ -145,4 +147,12 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 max_age=settings.cors_max_age,
             )
         )
+    if not settings.insecure:
+        chain.append(Middleware(ForeignPages, partial(_may_call, settings)))
     return chain
+
+
+def _may_call(settings: Settings, origin: str) -> bool:
+    allowed = settings.cors_allow_origins
+    pattern = settings.cors_allow_origin_regex
+    return "*" in allowed or origin in allowed or bool(pattern and re.fullmatch(pattern, origin))

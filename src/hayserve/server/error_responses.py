@@ -118,6 +118,8 @@ def _headers_of(error: HayserveError) -> Mapping[str, str]:
             return {"www-authenticate": "Bearer"}
         case NotReady():
             return {"retry-after": "1"}
+        case RunFailed():  # OpenAI's SDKs would run what failed twice more
+            return {"x-should-retry": "false"}
         case _:
             return {}
 

@@ -6,13 +6,18 @@ so the key is asked for, and `Host` and `Origin` are checked, which a page canno
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hayserve.errors import Forbidden, Misconfigured, Unauthorized
+from hayserve.server.error_responses import error_response
 
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d+)?", re.ASCII)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -41,6 +46,40 @@ def check_address(host: str, *, insecure: bool) -> None:
             "add `--insecure` (HAYSERVE_INSECURE=1).",
             param="host",
         )
+
+
+class ForeignPages:
+    """Refuses what a page of another origin sends, except where CORS allows that origin.
+
+    A browser sends some requests without asking first; they would start runs on the machine of
+    whoever has the page open. Programs that are not browsers send no `Origin`.
+
+    Args:
+        app: The application.
+        allows: Whether an origin's pages may call.
+    """
+
+    def __init__(self, app: ASGIApp, allows: Callable[[str], bool]) -> None:
+        self._app = app
+        self._allows = allows
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self._is_foreign(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        refused = Forbidden(
+            "Pages of this origin may not call this server.",
+            hint="Allow the origin with HAYSERVE_CORS_ALLOW_ORIGINS.",
+        )
+        await error_response(Request(scope), refused)(scope, receive, send)
+
+    def _is_foreign(self, headers: Headers) -> bool:
+        origin, host = headers.get("origin"), headers.get("host", "")
+        if origin is None:
+            return False
+        # A page can give its own name this machine's address and is then of the same origin.
+        is_own = origin.partition("://")[2] == host and is_loopback(_name_in(host))
+        return not is_own and not self._allows(origin)
 
 
 class Guard:
@@ -89,9 +128,9 @@ class Guard:
 
 
 def _name_in(host: str) -> str:
-    """The name without the port: `localhost`, `127.0.0.1`, or `[::1]`."""
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdecimal() else host
+    """The name without the port: `localhost`, `127.0.0.1` or `[::1]`; empty if it is none."""
+    found = _HOST.fullmatch(host)
+    return found[1] if found else ""
 
 
 def _shown_key(request: Request) -> str:

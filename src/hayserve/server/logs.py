@@ -32,6 +32,10 @@ class LineFormatter(logging.Formatter):
         )
         return super().formatMessage(record) + fields
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the base class's name
+        # No line of a traceback, whose texts callers may choose, can be taken for a log line.
+        return "\n".join(f"    {line}" for line in super().formatException(ei).splitlines())
+
 
 def _is_one_word(text: str) -> bool:
     return text.isprintable() and " " not in text

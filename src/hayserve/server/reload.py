@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - an optional backend's type
+from watchfiles import Change, DefaultFilter, awatch  # pyright: ignore[reportUnknownVariableType] - an optional backend's type
 
 from hayserve.deployments.deploy import Deployer
 from hayserve.deployments.target import Target
 
+# What people write a deployment in; not what it writes while it runs.
+SOURCES = (".py", ".yml", ".yaml", ".toml", ".j2", ".jinja", ".jinja2")
 # A watch can only be stopped between two waits.
 STOPS_WITHIN_MS = 200
 
@@ -18,11 +20,18 @@ async def reload_on_change(targets: Sequence[Target], deployer: Deployer) -> Non
     if not watched:
         return
     folders = {_folder_of(target) for target in watched}
-    async for changes in awatch(*folders, rust_timeout=STOPS_WITHIN_MS):
+    async for changes in awatch(*folders, watch_filter=Sources(), rust_timeout=STOPS_WITHIN_MS):
         changed = [Path(path) for _, path in changes]
         for target in watched:
             if any(_belongs(path, target) for path in changed):
                 await deployer.reload(target)
+
+
+class Sources(DefaultFilter):
+    """Lets changes of source files pass, outside of folders that begin with a dot."""
+
+    def __call__(self, change: Change, path: str) -> bool:
+        return path.endswith(SOURCES) and "/." not in path and super().__call__(change, path)
 
 
 def _belongs(path: Path, target: Target) -> bool:

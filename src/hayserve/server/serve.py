@@ -1,7 +1,10 @@
 """Runs the server in this process until it is told to stop."""
 
+import logging
+import os
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -16,6 +19,10 @@ from hayserve.server.logs import configure_logs
 from hayserve.server.sockets import listen, port_of
 from hayserve.server.welcome import welcome
 from hayserve.settings import Settings, load
+
+logger = logging.getLogger("hayserve.server")
+
+HUNG_AFTER_SECONDS = 1.0
 
 
 def serve(
@@ -85,3 +92,19 @@ def _run(app: Starlette, settings: Settings, *, sockets: list[socket.socket]) ->
     )
     with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order when it lets it through
         server.run(sockets=sockets)
+    _leave_hung_threads()
+
+
+def _leave_hung_threads() -> None:
+    """End the process although a wrapper's code still runs in a thread that nothing can stop."""
+    hung = [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.current_thread() and not thread.daemon
+    ]
+    for thread in hung:
+        thread.join(HUNG_AFTER_SECONDS / len(hung))
+    if any(thread.is_alive() for thread in hung):
+        logger.warning("left_hung_threads", extra={"threads": len(hung)})
+        logging.shutdown()
+        os._exit(0)

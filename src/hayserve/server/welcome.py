@@ -19,15 +19,19 @@ _EXAMPLES: dict[str, object] = {
 
 def welcome(registry: Registry, *, url: str) -> str:
     """What is served and what is not, with a line to try for the first deployment."""
-    served = registry.deployments()
-    lines = ["", f"hayserve is ready at {url}"]
-    lines += [f"  {' = '.join(deployment.names)}" for deployment in served]
-    lines += [f"  {failure.name} failed to load: {failure.error}" for failure in registry.failed()]
-    if not served:
-        lines.append("  Nothing is deployed yet: `hayserve deploy FOLDER`.")
-    else:
+    served, failed = registry.deployments(), registry.failed()
+    lines = ["", f"hayserve listens at {url}"]
+    lines += [f"  {' = '.join(entry.names)}{_remark(entry)}" for entry in served]
+    lines += [f"  {failure.name} failed to load: {failure.error}" for failure in failed]
+    if served:
         lines += ["", "Try it:", *(f"  {line}" for line in _trials(served[0], url))]
+    elif not failed:
+        lines.append("  Nothing is deployed yet: `hayserve deploy FOLDER`.")
     return "\n".join([*lines, ""])
+
+
+def _remark(deployment: Deployment) -> str:
+    return " (deployed earlier)" if deployment.origin == "deployed" else ""
 
 
 def _trials(deployment: Deployment, url: str) -> list[str]:
@@ -50,11 +54,19 @@ def _trials(deployment: Deployment, url: str) -> list[str]:
 
 
 def _example(field: dict[str, Any]) -> object:
-    match field.get("examples"):
-        case [example, *_]:
+    match field:
+        case {"examples": [example, *_]}:
             return cast(object, example)
-        case _:
-            return _EXAMPLES.get(str(field.get("type")))
+        case {"anyOf": [*choices]}:
+            types = [choice.get("type") for choice in cast(list[dict[str, Any]], choices)]
+            kind = next((kind for kind in _EXAMPLES if kind in types), "object")
+            return _EXAMPLES[kind]
+        case {"type": str(kind)}:
+            return _EXAMPLES.get(kind)
+        case {"$ref": _}:
+            return {}
+        case _:  # anything will do
+            return _EXAMPLES["string"]
 
 
 def _curl(url: str, body: dict[str, Any]) -> str:

@@ -102,6 +102,16 @@ def test_aliases_are_more_names_of_one_instance(server: Server) -> None:
     assert server.http.get("/status/gpt-4o-mini").json()["deployment"]["name"] == "model"
 
 
+def test_aliases_stay_unless_others_are_given(server: Server) -> None:
+    server.deploy("model", HELLO, aliases=["gpt-4o-mini", "openai/gpt-4o", "qwen3:8b"])
+    kept = server.deploy("model", HELLO, overwrite=True)
+    assert kept.json()["aliases"] == ["gpt-4o-mini", "openai/gpt-4o", "qwen3:8b"]
+    assert server.run("qwen3:8b").status_code == 200
+    dropped = server.deploy("model", HELLO, overwrite=True, aliases=[])
+    assert dropped.json()["aliases"] == []
+    assert server.run("gpt-4o-mini").status_code == 404
+
+
 def test_an_alias_that_is_anothers_name_is_refused(server: Server) -> None:
     server.deploy("one", HELLO)
     refused = server.deploy("two", HELLO, aliases=["one"])
@@ -110,9 +120,13 @@ def test_an_alias_that_is_anothers_name_is_refused(server: Server) -> None:
     assert server.run("two").status_code == 404
 
 
-def test_undeploying_an_alias_takes_all_names_away(server: Server) -> None:
+def test_undeploying_takes_all_names_away_and_is_not_done_by_an_alias(server: Server) -> None:
     server.deploy("one", HELLO, aliases=["uno"])
-    assert server.undeploy("uno").json() == {"success": True, "name": "one"}
+    refused = server.undeploy("uno")
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "'uno' is an alias of 'one'."
+    assert server.run("uno").status_code == 200
+    assert server.undeploy("one").json() == {"success": True, "name": "one"}
     assert [server.run(name).status_code for name in ("one", "uno")] == [404, 404]
     assert server.undeploy("one").status_code == 404
 
@@ -197,7 +211,7 @@ REFUSED = {
     "exit": (SECRET + "import sys; sys.exit(3)\n", "SystemExit: 3"),
     "abstract": (
         SECRET + "from hayserve import BasePipelineWrapper as B\nclass PipelineWrapper(B): ...\n",
-        "abstract",
+        "'PipelineWrapper' defines no `setup()`.",
     ),
     "init exit": (
         wrapper("def __init__(self):\n    import sys\n    sys.exit(3)", top=SECRET),
@@ -344,7 +358,12 @@ def test_a_failed_deployment_can_be_deployed_over_or_forgotten(tmp_path: Path) -
     with serving(tmp_path) as server:
         assert server.http.get("/readyz").status_code == 503
         assert server.deploy("one", HELLO).status_code == 200
-        assert server.undeploy("two").json() == {"success": True, "name": "two"}
+        assert server.undeploy("two").json() == {
+            "success": True,
+            "name": "two",
+            "note": "Its files stay where they are, and a server that is started with them "
+            "serves it again.",
+        }
         assert server.undeploy("not a name").status_code == 200
         assert server.status()["status"] == "Up!"
         assert server.http.get("/readyz").status_code == 200

@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_listed_as_fastapi_does() -> None:
                 "msg": "Input should be a valid integer, unable to parse string as an integer",
             },
         ],
-        "hint": "",
+        "hint": "It takes: text (required), times (required).",
         "code": "invalid_input",
         "run_id": refused.headers["x-request-id"],
     }
@@ -75,8 +75,8 @@ def test_a_wrapper_that_fails_is_told_without_paths_or_traceback() -> None:
         failed = post(client, json={})
     assert failed.status_code == 500
     assert failed.json() == {
-        "detail": "'it' failed in run_api: ValueError: no such file: …/test_routes.py",
-        "hint": "The server's log has the traceback under this run's id.",
+        "detail": "'it' failed in run_api: ValueError: no such file: …/test_routes.py.",
+        "hint": f"The server's log has the traceback under run {failed.headers['x-request-id']}.",
         "code": "wrapper_failed",
         "run_id": failed.headers["x-request-id"],
     }
@@ -88,7 +88,7 @@ def test_the_traceback_is_shown_where_the_operator_wants_it() -> None:
 
     with serve(it=wrapping(run_api), settings={"show_tracebacks": True}) as client:
         failed = post(client, json={})
-    assert failed.json()["detail"] == "'it' failed in run_api: ValueError: no such city"
+    assert failed.json()["detail"] == "'it' failed in run_api: ValueError: no such city."
     assert "Traceback (most recent call last)" in failed.json()["hint"]
 
 
@@ -108,7 +108,7 @@ def test_a_component_that_fails_is_named() -> None:
     with serve(it=wrapping(run_api)) as client:
         failed = post(client, json={"city": "x"})
     assert failed.json()["detail"] == (
-        "'it' failed in run_api: ValueError: no such city (in component 'weather')"
+        "'it' failed in run_api: ValueError: no such city (in component 'weather')."
     )
 
 
@@ -188,6 +188,17 @@ def test_an_sse_stream_is_one_event_for_each_item() -> None:
     )
 
 
+def test_a_client_that_asks_for_events_gets_any_stream_as_events() -> None:
+    def run_api() -> Generator[Any]:
+        yield "one"
+        raise ValueError("lost")
+
+    with serve(it=wrapping(run_api)) as client:
+        answer = client.http.post("/it/run", json={}, headers={"accept": "text/event-stream"})
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.text.startswith("data: one\n\nevent: error\ndata: {")
+
+
 def test_an_async_generator_streams_too() -> None:
     async def run_api() -> Any:
         yield "a"
@@ -206,18 +217,19 @@ def test_a_stream_that_fails_later_ends_with_a_mark() -> None:
 
         return SSEStream(items()) if sse else items()
 
-    detail = "'it' failed in run_api: ValueError: no more"
-    hint = "The server's log has the traceback under this run's id."
+    detail = "'it' failed in run_api: ValueError: no more."
+    hint = "The server's log has the traceback under run"
     with serve(it=wrapping(run_api)) as client:
         plain = post(client, json={"sse": False})
-        assert (plain.status_code, plain.text) == (200, f"begun\n[error] {detail} {hint}")
+        told = f"begun\n[error] {detail} {hint} {plain.headers['x-request-id']}."
+        assert (plain.status_code, plain.text) == (200, told)
         events = post(client, json={"sse": True})
         begun, failed, end = events.text.split("\n\n")
         assert (begun, end) == ("data: begun", "")
         assert failed.startswith("event: error\ndata: {")
         assert json.loads(failed.removeprefix("event: error\ndata: ")) == {
             "detail": detail,
-            "hint": hint,
+            "hint": f"{hint} {events.headers['x-request-id']}.",
             "code": "wrapper_failed",
             "run_id": events.headers["x-request-id"],
         }
@@ -231,7 +243,7 @@ def test_a_stream_that_fails_before_it_says_anything_is_a_500() -> None:
     with serve(it=wrapping(run_api)) as client:
         failed = post(client, json={})
     assert failed.status_code == 500
-    assert failed.json()["detail"].endswith("ValueError: at once")
+    assert failed.json()["detail"].endswith("ValueError: at once.")
 
 
 def test_what_is_uploaded_arrives_under_any_name() -> None:
@@ -316,17 +328,26 @@ def test_an_endpoint_that_takes_json_says_so(request_: dict[str, Any]) -> None:
     with serve(it=wrapping(lambda: "")) as client:
         refused = post(client, **request_)
     assert refused.status_code == 422
-    assert "this deployment takes JSON" in refused.json()["detail"]
+    assert "JSON is expected here" in refused.json()["detail"]
 
 
-def test_json_needs_no_stated_type_and_may_have_another() -> None:
-    def run_api(text: str = "none") -> str:
-        return text
+def test_numbers_that_json_does_not_have_are_null() -> None:
+    def run_api(*, stream: bool) -> Any:
+        values = {"a": float("nan"), "b": [1.5, float("-inf")]}
+        return iter([values]) if stream else values
 
     with serve(it=wrapping(run_api)) as client:
-        for headers in ({}, {"content-type": "application/problem+json; charset=utf-8"}):
-            assert post(client, content=b'{"text":"a"}', headers=headers).json() == {"result": "a"}
-        assert post(client).json() == {"result": "none"}
+        assert post(client, json={"stream": True}).text == '{"a": null, "b": [1.5, null]}'
+        assert post(client, json={"stream": False}).text == '{"result":{"a":null,"b":[1.5,null]}}'
+
+
+def test_half_of_a_surrogate_pair_is_returned_as_it_is() -> None:
+    def run_api() -> Any:
+        return ["\ud83d", "é", float("nan")]
+
+    with serve(it=wrapping(run_api)) as client:
+        answer = post(client)
+    assert (answer.status_code, answer.json()) == (200, {"result": ["\ud83d", "é", None]})
 
 
 @pytest.mark.parametrize(
@@ -338,7 +359,7 @@ def test_json_needs_no_stated_type_and_may_have_another() -> None:
 )
 def test_a_body_that_is_no_object_is_refused(body: bytes, said: str) -> None:
     with serve(it=wrapping(lambda: "")) as client:
-        refused = post(client, content=body)
+        refused = post(client, content=body, headers={"content-type": "application/json"})
     assert refused.status_code == 422
     assert refused.json()["detail"].startswith(said)
 

@@ -13,6 +13,7 @@ from hayserve.protocols.admin.schema import (
     failed_entry,
     read_order,
     status_entry,
+    undeployed,
 )
 
 
@@ -83,5 +84,5 @@ class Admin:
 
     async def undeploy(self, request: Request) -> Response:
         """Stop to serve a deployment."""
-        name = await self._deployer.undeploy(request.path_params["name"])
-        return JSONResponse({"success": True, "name": name})
+        removed = await self._deployer.undeploy(request.path_params["name"])
+        return JSONResponse(undeployed(removed))

@@ -36,14 +36,14 @@ class DeployFiles(BaseModel):
     files: dict[str, Content]
     overwrite: bool = False
     save_files: bool = True
-    aliases: list[str] = []
+    aliases: list[str] | None = None
     description: str | None = None
 
     def order(self) -> Order:
         return Order(
             name=self.name,
             bundle=Bundle(self.files),
-            aliases=tuple(self.aliases),
+            aliases=None if self.aliases is None else tuple(self.aliases),
             overwrite=self.overwrite,
             keep=self.save_files,
             description=self.description or "",
@@ -61,14 +61,14 @@ class DeployYaml(BaseModel):
     description: str | None = None
     skip_mcp: bool | None = None
     save_file: bool = True
-    aliases: list[str] = []
+    aliases: list[str] | None = None
 
     def order(self) -> Order:
         return Order(
             name=self.name,
             bundle=Bundle({YAML_FILE: self.source_code.encode()}),
             kind="yaml",
-            aliases=tuple(self.aliases),
+            aliases=None if self.aliases is None else tuple(self.aliases),
             overwrite=self.overwrite,
             keep=self.save_file,
             description=self.description or "",
@@ -106,6 +106,15 @@ def deployed(deployment: Deployment) -> dict[str, Any]:
     }
 
 
+def undeployed(removed: Deployment | FailedDeployment) -> dict[str, Any]:
+    """The answer to an undeploy."""
+    answer = {"success": True, "name": removed.name}
+    if removed.origin == "deployed":
+        return answer
+    note = "Its files stay where they are, and a server that is started with them serves it again."
+    return {**answer, "note": note}
+
+
 def status_entry(deployment: Deployment) -> dict[str, Any]:
     """One deployment in `GET /status`, in Hayhooks' shape with aliases and error added."""
     capabilities = deployment.can.names()
@@ -126,7 +135,7 @@ def status_entry(deployment: Deployment) -> dict[str, Any]:
 
 
 def failed_entry(failure: FailedDeployment) -> dict[str, Any]:
-    """One deployment in `GET /status` that could not be loaded."""
+    """What could not be loaded, in `GET /status`: a deployment, or a newer version of one."""
     return {
         **_entry(failure.name, []),
         "state": "Failed",

@@ -55,16 +55,20 @@ class Rest:
         live = self._executor.start(run)
         opening = partial(live.opening, grace=GRACE_SECONDS)
         events = await while_connected(request.receive, live, opening)
-        return _answer(live, events, signature)
+        return _answer(live, events, signature, sse=_asks_for_events(request))
 
 
-def _answer(live: LiveRun, events: list[Event], signature: Signature) -> Response:
+def _asks_for_events(request: Request) -> bool:
+    return "text/event-stream" in request.headers.get("accept", "")
+
+
+def _answer(live: LiveRun, events: list[Event], signature: Signature, *, sse: bool) -> Response:
     error = error_of(events[-1])
     if error is not None and all(isinstance(event, StreamOpened) for event in events[:-1]):
         raise error
     first = events[0]
     if isinstance(first, StreamOpened):
-        return _stream(live, events, sse=first.sse)
+        return _stream(live, events, sse=sse or first.sse)
     assert isinstance(first, RunFinished)
     if isinstance(first.result, Response):
         return first.result
