@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Not run by a page's test: `make` targets are what CI and the demo's own test run.
-LEFT_TO_OTHERS = re.compile(r"^(make|git|pip|uv|scripts/\S+)\b", re.MULTILINE)
+LEFT_TO_OTHERS = re.compile(r"^(make|git|pip|uv|scripts/\S+|\. \.venv)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
