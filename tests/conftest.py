@@ -1,6 +1,10 @@
 """Fixtures that every test may use."""
 
+import os
+
 import pytest
+
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # read when Haystack is imported
 
 
 @pytest.fixture

@@ -53,6 +53,9 @@ def test_an_error_says_what_is_wrong_and_what_to_do() -> None:
     assert str(error) == "There is no 'x'. Look at y."
     assert (error.message, error.hint, error.param) == ("There is no 'x'.", "Look at y.", "name")
     assert str(NotFound("There is no 'x'.")) == "There is no 'x'."
+    assert str(NotFound("There is no 'x'", hint="Look at y.")) == "There is no 'x'. Look at y."
+    assert str(NotFound("Where is 'x'?", hint="Look at y.")) == "Where is 'x'? Look at y."
+    assert str(NotFound("", hint="Look at y.")) == "Look at y."
 
 
 def test_invalid_input_names_the_first_field_that_is_wrong() -> None:

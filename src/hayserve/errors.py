@@ -27,6 +27,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 
+def sentence(text: str) -> str:
+    """`text` with a full stop, unless it ends like a sentence or is empty."""
+    return f"{text}." if text and not text.endswith((".", "!", "?", "…", ":")) else text
+
+
 class HayserveError(Exception):
     """Anything this server refuses or fails to do.
 
@@ -45,7 +50,7 @@ class HayserveError(Exception):
         self.param = param
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
+        return f"{sentence(self.message)} {self.hint}".lstrip() if self.hint else self.message
 
 
 class InvalidRequest(HayserveError):

@@ -137,6 +137,57 @@ def test_a_setting_may_be_given() -> None:
         assert "Traceback" in caught.value.hint
 
 
+def test_a_setting_that_does_not_exist_is_refused() -> None:
+    settings = {"show_traceback": True}
+    with (
+        pytest.raises(Misconfigured, match="no setting 'show_traceback'") as refused,
+        serve(greeter=Greeter, settings=settings),
+    ):
+        raise NotImplementedError
+    assert refused.value.hint == "Did you mean 'show_tracebacks'?"
+
+
+def test_aliases_may_be_given(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "pipeline_wrapper.py").write_text(WRAPPER)
+    aliases = {"greeter": ["gpt-4o-mini", "gpt-4o"], "folder": "other"}
+    with serve(folder, greeter=Greeter, aliases=aliases) as client:
+        assert client.chat("gpt-4o", "Hi").text == "Hi"
+        assert client.run("other", name="Ada") == "Hello, Ada!"
+
+
+def test_an_alias_of_nothing_is_refused() -> None:
+    with (
+        pytest.raises(Misconfigured, match="`aliases` names 'greter'") as refused,
+        serve(greeter=Greeter, aliases={"greter": ["gpt-4o-mini"]}),
+    ):
+        raise NotImplementedError
+    assert refused.value.hint == "Did you mean 'greeter'?"
+
+
+def test_a_thing_needs_a_name() -> None:
+    thing: Any = Greeter()
+    with pytest.raises(Misconfigured, match=r"'Greeter' needs.*serve\(name="), serve(thing):
+        raise NotImplementedError
+
+
+def test_the_client_may_deploy_and_nobody_is_warned(caplog: pytest.LogCaptureFixture) -> None:
+    order = {"name": "late", "files": {"pipeline_wrapper.py": WRAPPER}}
+    with serve(greeter=Greeter) as client:
+        assert client.http.post("/deploy_files", json=order).is_success
+        assert client.run("late", name="Ada") == "Hello, Ada!"
+        stranger = {"authorization": ""}
+        assert client.http.post("/undeploy/late", headers=stranger).status_code == 401
+    assert "insecure" not in [record.message for record in caplog.records]
+
+
+def test_the_server_may_ask_nobody_for_a_key() -> None:
+    with serve(greeter=Greeter, settings={"insecure": True}) as client:
+        assert "authorization" not in client.http.headers
+        assert client.http.post("/undeploy/greeter").is_success
+
+
 class Slow(Greeter):
     def setup(self) -> None:
         threading.Event().wait(0.2)

@@ -1,11 +1,14 @@
 """What a request's JSON becomes, and what is said where it does not fit."""
 
 import datetime
+import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from inspect import Parameter
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AfterValidator, create_model
+from haystack.dataclasses import ChatMessage, Document
+from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from hayserve.errors import (
     DeployRefused,
@@ -15,6 +18,17 @@ from hayserve.errors import (
     WrapperFailed,
 )
 from hayserve.wrappers.signature import signature_of
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+    names: list[str] = []
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    tricks: int
 
 
 class Engine:
@@ -143,5 +157,62 @@ def test_a_validator_of_the_wrapper_that_breaks_is_its_own_failure() -> None:
 
     def run_broken(x: Annotated[str, AfterValidator(broken)]) -> None: ...
 
-    with pytest.raises(WrapperFailed, match="'run_broken' could not be checked: KeyError: 'a'"):
+    with pytest.raises(WrapperFailed, match=r"'run_broken' could not be checked: KeyError: 'a'\."):
         signature_of(run_broken, name="x").arguments(b'{"x": "a"}')
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "places"),
+    [
+        (str | list[str], 3, [("x",), ("x",)]),
+        (list[ChatMessage] | str, 3, [("x",), ("x",)]),
+        (Document | int, "a", [("x",), ("x",)]),
+        (Annotated[str, AfterValidator(str.upper)] | int, [], [("x",), ("x",)]),
+        (Cat | str, {"kind": "cat", "lives": 9, "names": [1]}, [("x", "names", 0), ("x",)]),
+        (Cat | str, {"kind": "cat"}, [("x", "lives"), ("x",)]),
+        (Annotated[Cat | Dog, Field(discriminator="kind")], {"kind": "dog"}, [("x", "tricks")]),
+        (dict[str, int], {"str": "a", "list[int]": "b"}, [("x", "str"), ("x", "list[int]")]),
+        (dict[int, int], {"a": 1}, [("x", "a")]),
+        (tuple[int, str], [1], [("x", 1)]),
+    ],
+)
+def test_a_place_is_told_in_the_words_of_the_input(
+    annotation: Any, given: Any, places: list[tuple[str | int, ...]]
+) -> None:
+    def run_api(x: Any) -> None: ...
+
+    run_api.__annotations__["x"] = annotation
+    with pytest.raises(InvalidInput) as caught:
+        signature_of(run_api, name="x").arguments_from({"x": given})
+    told = [problem.loc for problem in caught.value.problems]
+    assert told[: len(places)] == [("body", *place) for place in places]
+
+
+def test_members_of_a_union_that_agree_are_told_once() -> None:
+    def run_api(x: Cat | Dog) -> None: ...
+
+    with pytest.raises(InvalidInput) as caught:
+        signature_of(run_api, name="x").arguments(b'{"x": 3}')
+    assert [(problem.loc, problem.msg) for problem in caught.value.problems] == [
+        (("body", "x"), "Input should be an object")
+    ]
+    assert caught.value.message == "The input cannot be used. x: Input should be an object."
+
+
+def test_what_it_takes_is_told_to_whoever_sends_something_else() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        signature_of(run_api, name="x").arguments(b"{}")
+    assert caught.value.hint == "It takes: question (required), top_k, when, tags."
+
+
+def test_of_many_parameters_some_are_told() -> None:
+    fields = inspect.Signature(
+        [Parameter(f"p{number}", Parameter.KEYWORD_ONLY) for number in range(13)]
+    )
+
+    def run_api(**values: Any) -> None: ...
+
+    vars(run_api)["__signature__"] = fields
+    with pytest.raises(InvalidInput) as caught:
+        signature_of(run_api, name="x").arguments(b"{}")
+    assert caught.value.hint.endswith(", p11 (required), ….")

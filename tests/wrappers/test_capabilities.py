@@ -1,6 +1,6 @@
 """What a wrapper can do."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from types import MethodType
 from typing import Any
 
@@ -129,3 +129,68 @@ def test_a_method_may_be_switched_off() -> None:
     can = capabilities_of(Off(), name="it")
     assert can.api is not None
     assert can.api.name == "run_api"
+
+
+def without_body(model: str, messages: Any) -> str: ...
+def other_names(model: str, items: Any, body: Any) -> str: ...
+async def too_many(model: str, input_items: Any, body: Any, *, user: str) -> str: ...
+def too_few(filename: str, content: bytes) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "said"),
+    [
+        (
+            "run_chat_completion",
+            without_body,
+            (
+                "with model, messages, body: got an unexpected keyword argument 'body'.",
+                "`def run_chat_completion(self, model, messages, body)`",
+            ),
+        ),
+        (
+            "run_response",
+            other_names,
+            (
+                "with model, input_items, body: missing a required argument: 'items'.",
+                "`def run_response(self, model, input_items, body)`",
+            ),
+        ),
+        (
+            "run_response_async",
+            too_many,
+            (
+                "with model, input_items, body: missing a required argument: 'user'.",
+                "`async def run_response_async(self, model, input_items, body)`",
+            ),
+        ),
+        (
+            "run_file_upload",
+            too_few,
+            (
+                "with filename, content_type, content, purpose: too many positional arguments.",
+                "`def run_file_upload(self, filename, content_type, content, purpose)`",
+            ),
+        ),
+    ],
+)
+def test_a_method_that_cannot_be_called_is_refused(
+    name: str, method: Callable[..., Any], said: tuple[str, str]
+) -> None:
+    wrapper = Sync()
+    vars(wrapper)[name] = method
+    with pytest.raises(DeployRefused) as refused:
+        capabilities_of(wrapper, name="it")
+    assert refused.value.message == f"{name!r} cannot be called {said[0]}"
+    assert said[1] in refused.value.hint
+
+
+def test_a_method_may_take_more_than_it_is_given() -> None:
+    def chat(model: str, messages: Any, body: Any, *, user: str = "", **more: Any) -> str: ...
+    def response(**given: Any) -> str: ...
+    def upload(*given: Any, size: int = 0) -> Any: ...
+
+    wrapper = Nothing()
+    vars(wrapper).update(run_chat_completion=chat, run_response=response, run_file_upload=upload)
+    names = capabilities_of(wrapper, name="it").names()
+    assert names == ["chat_completion", "responses", "file_upload"]

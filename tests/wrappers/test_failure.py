@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hayserve.wrappers.failure import explain, shorten_paths, user_frame
+from hayserve.deployments.loader import load_module
+from hayserve.wrappers.failure import explain, shorten_paths, user_frame, user_place
 
 
 class ComponentFailed(Exception):
@@ -125,3 +126,60 @@ def test_the_place_of_a_syntax_error_is_in_the_file_that_has_it(tmp_path: Path) 
     error = SyntaxError("bad", (str(tmp_path / "w.py"), 3, 1, "x = ("))
     assert user_frame(error, tmp_path) == "w.py line 3"
     assert not user_frame(SyntaxError("bad"), tmp_path)
+
+
+def test_what_is_installed_in_the_folder_is_not_the_users(tmp_path: Path) -> None:
+    installed = tmp_path / ".venv" / "lib" / "site-packages"
+    installed.mkdir(parents=True)
+    assert not user_frame(run("1 / 0", installed / "math.py"), tmp_path)
+
+
+def test_the_place_of_a_failed_component_is_in_the_component(tmp_path: Path) -> None:
+    error = ComponentFailed("weather")
+    error.__cause__ = run("\n1 / 0", tmp_path / "weather.py")
+    assert user_frame(error, tmp_path) == "weather.py line 2"
+
+
+def test_the_place_of_a_failed_component_of_others_is_where_it_was_called(tmp_path: Path) -> None:
+    file = tmp_path / "wrapper.py"
+    error = run("error = ValueError()\nerror.component_name = 'x'\nraise error", file)
+    error.__cause__ = ValueError("no such city")
+    assert user_frame(error, tmp_path) == "wrapper.py line 3"
+
+
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("wrapper.py", "wrapper.py line 2"),
+        ("__init__.py", "__init__.py line 2"),
+        ("tools/__init__.py", "tools/__init__.py line 2"),
+        ("tools/deep/math.py", "tools/deep/math.py line 2"),
+    ],
+)
+def test_the_place_is_found_without_knowing_the_folder(
+    tmp_path: Path, file: str, place: str
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("def divide():\n    return 1 / 0\n")
+    module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    source = "from . import divide" if file == "__init__.py" else f"from .{module} import divide"
+    (tmp_path / "entry.py").write_text(source)
+    code = load_module(tmp_path, "entry", name="it")
+    with pytest.raises(ZeroDivisionError) as raised:
+        code.module.divide()
+    code.unload()
+    assert user_place(raised.value) == place
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"__name__": "__main__"},
+        {"__name__": "_hayserve_1_x.a"},
+        {"__name__": "_hayserve_1_x.a.b.c", "__file__": "/x.py"},
+    ],
+)
+def test_code_that_does_not_say_its_file_has_no_place(names: dict[str, str]) -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        exec("1 / 0", names)
+    assert not user_place(raised.value)

@@ -113,16 +113,16 @@ def nothing() -> None: ...
             f"'async_factory' is an async function. Make it a plain function. {ACCEPTED}",
         ),
         (broken, "'broken' failed: LookupError: no model. It is called once, at deploy."),
-        (
-            Unfinished,
-            (
-                "'Unfinished' failed: TypeError: Can't instantiate abstract class Unfinished with "
-                "abstract method setup. It is called once, at deploy."
-            ),
-        ),
     ],
 )
 def test_anything_else_is_refused(thing: object, said: str) -> None:
     with pytest.raises(DeployRefused) as refused:
         wrapper_for(thing)
     assert str(refused.value) == said
+
+
+def test_a_wrapper_without_setup_is_told_what_to_write() -> None:
+    with pytest.raises(DeployRefused) as refused:
+        wrapper_for(Unfinished)
+    assert refused.value.message == "'Unfinished' defines no `setup()`."
+    assert "\n    def setup(self) -> None:\n        self." in refused.value.hint

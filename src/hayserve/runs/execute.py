@@ -109,6 +109,7 @@ class Executor:
                 error,
                 name=run.deployment,
                 method=run.method.name,
+                run_id=run.id,
                 show_traceback=self._show_tracebacks,
             )
             _log(run, failure)

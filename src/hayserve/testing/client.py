@@ -5,7 +5,7 @@ import tempfile
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -15,9 +15,10 @@ from starlette.testclient import TestClient
 
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target, targets_at
-from hayserve.errors import ServerRefused
+from hayserve.errors import Misconfigured, ServerRefused
 from hayserve.server.app import create_app
-from hayserve.settings import load
+from hayserve.settings import Settings, load
+from hayserve.wrappers.nearest import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Answer:
 class Client:
     """Calls the server that runs in this process.
 
-    `http` is a plain HTTP client for everything that has no method here.
+    `http` is a plain HTTP client for everything that has no method here; it may deploy.
     """
 
     def __init__(self, http: TestClient) -> None:
@@ -110,20 +111,26 @@ class Client:
 
 @contextmanager
 def serve(
-    *paths: str | Path, settings: Mapping[str, Any] | None = None, **things: Any
+    *paths: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    aliases: Mapping[str, Sequence[str]] | None = None,
+    **things: Any,
 ) -> Generator[Client]:
     """Start the server in this process, load everything, and give a client of it.
 
     Args:
         paths: What `hayserve run` takes: folders, YAML files, `file.py:object`.
         settings: Settings by name, such as `{"show_tracebacks": True}`.
+        aliases: More names for what is served, such as `{"greeter": ["gpt-4o-mini"]}`.
         things: More deployments by name: an `Agent`, a `Pipeline`, a wrapper or its class.
 
     Raises:
+        Misconfigured: An argument cannot be used.
         HayserveError: One of them could not be loaded; it is the error that says why.
     """
-    targets = [target for path in paths for target in targets_at(str(path))]
+    targets = [target for path in paths for target in _targets_at(path)]
     targets += [Target(name, "thing", Path(), thing=thing) for name, thing in things.items()]
+    targets = _with_aliases(targets, aliases or {})
     loaded = threading.Event()
     registries: list[Registry] = []
 
@@ -132,15 +139,52 @@ def serve(
         loaded.set()
 
     with tempfile.TemporaryDirectory() as folder:
-        given = {"data_dir": folder, "key_file": Path(folder) / "key", "insecure": True}
-        app = create_app(
-            load(**{**given, **(settings or {})}), targets=targets, when_loaded=when_loaded
-        )
+        app_settings = _settings(settings or {}, folder=Path(folder))
+        app = create_app(app_settings, targets=targets, when_loaded=when_loaded)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as http:
+            if not app_settings.insecure and app_settings.key_file:
+                http.headers["authorization"] = f"Bearer {app_settings.key_file.read_text()}"
             _wait(loaded, http)
             for failure in registries[0].failed():
                 raise failure.error
             yield Client(http)
+
+
+def _targets_at(path: object) -> list[Target]:
+    if not isinstance(path, str | Path):
+        raise Misconfigured(
+            f"An object of the type {type(path).__name__!r} needs a name.",
+            hint="Give it one: `serve(name=...)`. Without a name go paths.",
+        )
+    return targets_at(str(path))
+
+
+def _with_aliases(targets: Sequence[Target], aliases: Mapping[str, Sequence[str]]) -> list[Target]:
+    names = [target.name for target in targets]
+    for name in aliases:
+        if name not in names:
+            raise Misconfigured(
+                f"`aliases` names {name!r}, which is not served.",
+                hint=nearest(name, names, kind="names"),
+                param="aliases",
+            )
+    return [replace(target, aliases=_listed(aliases.get(target.name, ()))) for target in targets]
+
+
+def _listed(aliases: Sequence[str]) -> tuple[str, ...]:
+    return (aliases,) if isinstance(aliases, str) else tuple(aliases)
+
+
+def _settings(given: Mapping[str, Any], *, folder: Path) -> Settings:
+    for name in given:
+        if name not in Settings.model_fields:
+            raise Misconfigured(
+                f"There is no setting {name!r}.",
+                hint=nearest(name, Settings.model_fields, kind="settings"),
+                param=name,
+            )
+    own = {"data_dir": folder, "key_file": folder / "key", "insecure": False}
+    return load(**{**own, **given})
 
 
 def _wait(loaded: threading.Event, http: TestClient) -> None:

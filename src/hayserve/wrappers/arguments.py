@@ -3,15 +3,25 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 
-from hayserve.errors import DeployRefused, InvalidInput, InvalidRequest, Problem, WrapperFailed
+from hayserve.errors import (
+    DeployRefused,
+    InvalidInput,
+    InvalidRequest,
+    Problem,
+    WrapperFailed,
+    sentence,
+)
+from hayserve.wrappers.failure import explain
 from hayserve.wrappers.forms import FormField, Sent, values_of
 from hayserve.wrappers.json_schema import describe
 from hayserve.wrappers.objects import with_objects
+
+_MOST_NAMES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ class Arguments:
         self._names = [
             (field, accepted.name) for field, accepted in zip(definitions, parameters, strict=True)
         ]
+        self._hint = _what_it_takes(parameters)
         self._form = {accepted.name: FormField.of(accepted.annotation) for accepted in parameters}
         self._validate_json: Callable[[bytes], Any] = (
             self._model.__pydantic_validator__.validate_json
@@ -86,31 +97,66 @@ class Arguments:
         try:
             read = validate(values).__dict__
         except ValidationError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(error, values) from error
         except Exception as error:  # validators of the wrapper's own classes may run
             raise WrapperFailed(
-                f"The input of {self._method!r} could not be checked: "
-                f"{type(error).__name__}: {error}."
+                sentence(f"The input of {self._method!r} could not be checked: {explain(error)}")
             ) from error
         return {name: read[field] for field, name in self._names}
 
-    def _refusal(self, error: ValidationError) -> InvalidRequest:
+    def _refusal(self, error: ValidationError, values: Any) -> InvalidRequest:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         if not details[0]["loc"]:
             return InvalidRequest(
                 f"The body is not a JSON object: {details[0]['msg']}.",
                 hint="Send an object with the parameters as its fields.",
             )
-        problems = [_problem(detail) for detail in details]
+        given = from_json(values) if isinstance(values, bytes) else values
+        problems = _problems(details, given)
         said = "; ".join(f"{_path(problem)}: {problem.msg}" for problem in problems)
-        return InvalidInput(f"The input cannot be used. {said}.", problems=problems)
+        return InvalidInput(
+            sentence(f"The input cannot be used. {said}"), problems=problems, hint=self._hint
+        )
 
 
-def _problem(detail: ErrorDetails) -> Problem:
-    message = detail["msg"]
-    if detail["type"] == "needs_python_object":
-        message = "Input cannot be given in a request; leave it out"
-    return Problem(("body", *detail["loc"]), message, detail["type"])
+def _problems(details: Sequence[ErrorDetails], given: Any) -> list[Problem]:
+    """What is wrong, once for each place and text: members of a union may agree."""
+    problems: dict[tuple[Any, str], Problem] = {}
+    for detail in details:
+        message = detail["msg"]
+        if detail["type"] == "needs_python_object":
+            message = "Input cannot be given in a request; leave it out"
+        loc = ("body", *_place(detail, given))
+        problems.setdefault((loc, message), Problem(loc, message, detail["type"]))
+    return list(problems.values())
+
+
+def _place(detail: ErrorDetails, given: Any) -> list[str | int]:
+    """Where in what was given it is. Pydantic says the tried members of unions too."""
+    place: list[str | int] = []
+    for number, part in enumerate(detail["loc"], start=1):
+        fields: Any = cast(object, given) if isinstance(given, Mapping) else ()
+        is_missing = number == len(detail["loc"]) and detail["type"] == "missing"
+        if isinstance(part, int) or part in fields or is_missing:
+            place.append(part)
+            given = _item(given, part)
+    return place
+
+
+def _item(given: Any, part: str | int) -> Any:
+    try:
+        return given[part]
+    except (LookupError, TypeError):
+        return None
+
+
+def _what_it_takes(parameters: Sequence[Accepted]) -> str:
+    names = [
+        f"{parameter.name} (required)" if parameter.default is Parameter.empty else parameter.name
+        for parameter in parameters
+    ]
+    more = ["…"] if len(names) > _MOST_NAMES else []
+    return f"It takes: {', '.join([*names[:_MOST_NAMES], *more])}."
 
 
 def _path(problem: Problem) -> str:

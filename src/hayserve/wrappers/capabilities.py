@@ -1,13 +1,20 @@
 """What a wrapper can do, found once when it is loaded."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hayserve.errors import DeployRefused
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.signature import Signature, signature_of, wants_headers
+
+# What the server passes, by name or, for uploads, in this order.
+_PASSED = {
+    "run_chat_completion": ("model", "messages", "body"),
+    "run_response": ("model", "input_items", "body"),
+    "run_file_upload": ("filename", "content_type", "content", "purpose"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +76,33 @@ def _method(wrapper: BasePipelineWrapper, name: str) -> Method | None:
         function = getattr(wrapper, candidate, None)
         if function is None or _is_inherited(function, candidate):
             continue
-        return Method(
+        method = Method(
             name=candidate,
             function=function,
             is_async=inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
             wants_headers=name != "run_file_upload" and wants_headers(function),
         )
+        if name in _PASSED:
+            _refuse_if_uncallable(method, _PASSED[name], by_name=name != "run_file_upload")
+        return method
     return None
+
+
+def _refuse_if_uncallable(method: Method, passed: Sequence[str], *, by_name: bool) -> None:
+    named = [*passed, "headers"] if method.wants_headers else passed
+    try:
+        signature = inspect.signature(method.function)
+        if by_name:
+            signature.bind(**dict.fromkeys(named))
+        else:
+            signature.bind(*passed)
+    except TypeError as error:
+        definition = "async def" if method.is_async else "def"
+        raise DeployRefused(
+            f"{method.name!r} cannot be called with {', '.join(passed)}: {error}.",
+            hint=f"Write `{definition} {method.name}(self, {', '.join(passed)})`; "
+            "more parameters need defaults.",
+        ) from error
 
 
 def _is_inherited(function: object, name: str) -> bool:

@@ -33,9 +33,9 @@ def explain(error: BaseException) -> str:
     Returns:
         For example `ValueError: no such city (in component 'weather')`.
     """
-    component = getattr(error, "component_name", None)
-    if isinstance(component, str) and error.__cause__ is not None:
-        return f"{explain(error.__cause__)} (in component {component!r})"
+    cause = _in_component(error)
+    if cause is not None:
+        return f"{explain(cause)} (in component {getattr(error, 'component_name', '')!r})"
     text = shorten_paths(_without_private_names(" ".join(_text_of(error).split())))
     if len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT]}…"
@@ -51,18 +51,27 @@ def user_frame(error: BaseException, folder: Path) -> str:
 
     Returns:
         The innermost line of the folder's files, such as `pipeline_wrapper.py line 12`; empty if
-        none of them took part.
+        none of them took part. What is installed inside of the folder is not the wrapper's.
     """
     root = os.path.realpath(folder)
     for link in _chain(error):
         inside = [
-            f"{Path(os.path.relpath(file, root)).as_posix()} line {line}"
+            f"{Path(file).relative_to(root).as_posix()} line {line}"
             for file, line in _places(link)
-            if file.startswith(root + os.sep)
+            if file.startswith(root + os.sep) and "site-packages" not in file.removeprefix(root)
         ]
         if inside:
             return inside[-1]
     return ""
+
+
+def user_place(error: BaseException) -> str:
+    """Where in the code of its deployment an exception arose, as `user_frame` says it.
+
+    It is empty for agents, pipelines and wrappers that were not loaded from a folder.
+    """
+    folder = next(filter(None, map(_private_folder, _chain(error))), None)
+    return "" if folder is None else user_frame(error, folder)
 
 
 def shorten_paths(text: str) -> str:
@@ -83,13 +92,36 @@ def _without_private_names(text: str) -> str:
     return _PRIVATE_PACKAGE.sub(r"\1", _PRIVATE_PARENT.sub("", text))
 
 
+def _in_component(error: BaseException) -> BaseException | None:
+    """The component's own error, if Haystack raised `error` because a component failed."""
+    named = isinstance(getattr(error, "component_name", None), str)
+    return error.__cause__ if named else None
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception that is told, what led to it, and what Haystack made of it."""
+    around: list[BaseException] = []
+    while (cause := _in_component(error)) is not None:
+        around.append(error)
+        error = cause
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         yield link
         link = link.__cause__ or link.__context__
+    yield from reversed(around)
+
+
+def _private_folder(error: BaseException) -> Path | None:
+    """The folder of the first deployment whose code took part."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module, file = (str(frame.f_globals.get(name, "")) for name in ("__name__", "__file__"))
+        # The private package is the folder, and the dots are the folders below it.
+        above = module.count(".") - (not file.endswith("__init__.py"))
+        if module.startswith(PRIVATE_PREFIX) and file and above < len(Path(file).parents):
+            return Path(file).parents[above]
+    return None
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:

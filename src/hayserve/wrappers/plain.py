@@ -7,7 +7,7 @@ from typing import Any, cast
 from haystack import Pipeline
 from haystack.components.agents import Agent
 
-from hayserve.errors import DeployRefused
+from hayserve.errors import DeployRefused, sentence
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.failure import explain
 from hayserve.wrappers.plain_agent import PlainAgentWrapper
@@ -17,6 +17,9 @@ _ACCEPTED = (
     "Accepted are a Haystack Agent or Pipeline, a BasePipelineWrapper (the class or an instance), "
     "and a function without arguments that returns one of these."
 )
+_SETUP = """It is called once, at deploy. Write into the class:
+    def setup(self) -> None:
+        self.pipeline = Pipeline()  # or whatever the other methods need"""
 
 
 def wrapper_for(thing: object, *, description: str = "") -> BasePipelineWrapper:
@@ -73,6 +76,8 @@ def _wrapper_of(thing: object, *, description: str) -> BasePipelineWrapper | Non
 
 def _called(factory: Callable[..., Any]) -> object:
     name = _name_of(factory)
+    if "setup" in getattr(factory, "__abstractmethods__", ()):
+        raise DeployRefused(f"{name!r} defines no `setup()`.", hint=_SETUP)
     if inspect.iscoroutinefunction(factory):
         raise DeployRefused(
             f"{name!r} is an async function.", hint=f"Make it a plain function. {_ACCEPTED}"
@@ -87,7 +92,7 @@ def _called(factory: Callable[..., Any]) -> object:
         return cast(object, factory())
     except Exception as error:  # user code: anything can come out of it
         raise DeployRefused(
-            f"{name!r} failed: {explain(error)}.", hint="It is called once, at deploy."
+            sentence(f"{name!r} failed: {explain(error)}"), hint="It is called once, at deploy."
         ) from error
 
 

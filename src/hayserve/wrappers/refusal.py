@@ -5,19 +5,30 @@ from typing import cast
 
 from starlette.exceptions import HTTPException
 
-from hayserve.errors import HayserveError, InvalidRequest, RunFailed, WrapperFailed, WrapperRefused
-from hayserve.wrappers.failure import explain
-
-_TROUBLE_IS_IN_THE_LOG = "The server's log has the traceback under this run's id."
+from hayserve.errors import (
+    HayserveError,
+    InvalidRequest,
+    RunFailed,
+    WrapperFailed,
+    WrapperRefused,
+    sentence,
+)
+from hayserve.wrappers.failure import explain, user_place
 
 
 def failure_of(
-    error: BaseException, *, name: str, method: str, show_traceback: bool = False
+    error: BaseException,
+    *,
+    name: str,
+    method: str,
+    run_id: str,
+    show_traceback: bool = False,
 ) -> RunFailed | InvalidRequest:
     """The failure of a run of `name` in which `error` came out of `method`.
 
-    An `HTTPException` is the wrapper's own answer and keeps its status, detail and headers; what
-    the helpers that it calls say about the request (`InvalidRequest`) goes to the caller as it is.
+    It says where in the deployment's own code that was. An `HTTPException` is the wrapper's own
+    answer and keeps its status, detail and headers; what the helpers that it calls say about the
+    request (`InvalidRequest`) goes to the caller as it is.
     """
     said = _alone_in(error)
     if isinstance(said, RunFailed | InvalidRequest):
@@ -27,10 +38,12 @@ def failure_of(
         refusal.__cause__ = error
         return refusal
     text = str(said) if isinstance(said, HayserveError) else explain(said)
-    hint = _TROUBLE_IS_IN_THE_LOG
+    place = user_place(said)
+    where = f"{method} at {place}" if place else method
+    hint = f"The server's log has the traceback under run {run_id}."
     if show_traceback:
         hint = "".join(traceback.format_exception(error))
-    failure = WrapperFailed(f"{name!r} failed in {method}: {text}", hint=hint)
+    failure = WrapperFailed(sentence(f"{name!r} failed in {where}: {text}"), hint=hint)
     failure.__cause__ = error
     return failure
 

@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
-from hayserve.errors import DeployRefused, WrapperFailed
+from hayserve.errors import DeployRefused, WrapperFailed, sentence
 from hayserve.wrappers.base import SSEStream
 from hayserve.wrappers.json_schema import describe
 
@@ -57,7 +57,9 @@ class Result:
             ) from error
         except Exception as error:  # serialisers of the wrapper's own classes may run
             raise WrapperFailed(
-                f"{self._method!r} returned {_shown(result)}, which cannot become JSON: {error}.",
+                sentence(
+                    f"{self._method!r} returned {_shown(result)}, which cannot become JSON: {error}"
+                ),
                 hint="Return text, numbers, lists, dicts, dataclasses or pydantic models; "
                 "bytes that are not UTF-8 go into a Response, or into base64.",
             ) from error
