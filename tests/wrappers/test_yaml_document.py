@@ -1,8 +1,12 @@
 """YAML that is not a pipeline's, and where things stand in YAML that is."""
 
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
 from hayserve.errors import DeployRefused
+from hayserve.testing import serve
 from hayserve.wrappers.yaml_document import YAMLDocument
 
 EMPTY = (
@@ -80,6 +84,34 @@ def test_what_is_no_mapping_is_refused(source: str, said: str) -> None:
 def test_too_deep_a_nesting_is_refused() -> None:
     with pytest.raises(DeployRefused, match=r"The YAML cannot be read: maximum recursion"):
         YAMLDocument("[" * 5000)
+
+
+@pytest.mark.timeout(10)
+def test_merges_that_grow_without_end_are_refused_at_once(tmp_path: Path) -> None:
+    merges = "".join(
+        f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)
+    )
+    bomb = tmp_path / "bomb.yml"
+    bomb.write_text(f"a0: &a0 {{x: 1}}\n{merges}")
+    with pytest.raises(DeployRefused, match="line 6: the value is too large"), serve(bomb):
+        pass
+
+
+def test_a_merge_of_itself_is_refused() -> None:
+    with pytest.raises(DeployRefused, match=r"line 1: the value contains itself\."):
+        YAMLDocument("a: &a {<<: *a}\n")
+
+
+@pytest.mark.parametrize("depth", range(150, 1000, 150))
+def test_no_depth_of_nesting_is_a_mistake_of_the_server(depth: int) -> None:
+    with suppress(DeployRefused):
+        YAMLDocument("a: " + "[" * depth + "]" * depth)
+
+
+def test_an_entry_may_override_what_is_merged() -> None:
+    document = YAMLDocument("base: &base {a: 1, b: 2}\ninputs:\n  <<: *base\n  a: 3\n")
+    assert document.data["inputs"] == {"a": 3, "b": 2}
+    assert document.line("inputs", "a") == 4
 
 
 def test_an_entry_that_is_not_there_has_the_line_of_what_is_around_it() -> None:

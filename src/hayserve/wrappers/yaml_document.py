@@ -1,6 +1,8 @@
 """A YAML document that knows on which line everything stands."""
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, TypeGuard
 
 import yaml
@@ -37,10 +39,25 @@ class YAMLDocument:
     """
 
     def __init__(self, source: str) -> None:
-        self._root, self.data = _read(source)
-        _refuse_too_much(self._root, {})
-        for section in (None, "components", "inputs", "outputs"):
-            self._refuse_duplicates(section)
+        with _reading():
+            loader = YamlLoader(source)
+            root = loader.get_single_node()
+            if root is None:
+                raise _empty()
+            # Before the values are made: that follows aliases and merges (`<<`) already, and puts
+            # what is merged among the entries that stand there.
+            _refuse_too_much(root, {})
+            for section in (None, "components", "inputs", "outputs"):
+                _refuse_duplicates(root, section)
+            data: object = loader.construct_document(root)  # pyright: ignore[reportUnknownMemberType] - its stubs lack it
+        if data is None:
+            raise _empty()
+        if not is_mapping(data):
+            raise DeployRefused(
+                f"The YAML document is a {type(data).__name__}, not a mapping.", hint=_PIPELINE
+            )
+        self._root = root
+        self.data = data
 
     def line(self, *path: Step) -> int:
         """The line of an entry, or of the nearest one around it; the first line is 1."""
@@ -60,46 +77,43 @@ class YAMLDocument:
             f"line {self.line(*path)}: {where}: {message}", hint=hint, param=where or None
         )
 
-    def _refuse_duplicates(self, section: str | None) -> None:
-        path = () if section is None else (section,)
-        entry = (None, self._root) if section is None else _entry(self._root, section)
-        node = entry and entry[1]
-        seen: dict[str, int] = {}
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            line = key.start_mark.line + 1
-            name = str(key.value)
-            if name in seen and name != "<<":
-                where = ".".join((*path, name))
-                raise DeployRefused(
-                    f"line {line}: {where} is defined twice, first in line {seen[name]}.",
-                    hint="Remove or rename one of them.",
-                    param=where,
-                )
-            seen[name] = line
 
-
-def _read(source: str) -> tuple[yaml.Node, dict[str, Any]]:
+@contextmanager
+def _reading() -> Generator[None]:
     try:
-        loader = YamlLoader(source)
-        root = loader.get_single_node()
-        data: object = None if root is None else loader.construct_document(root)  # pyright: ignore[reportUnknownMemberType] - its stubs lack it
+        yield
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DeployRefused(f"The YAML cannot be read: {error}.") from error
-    if root is None or data is None:
-        raise DeployRefused("The YAML document is empty.", hint=_PIPELINE)
-    if not is_mapping(data):
-        raise DeployRefused(
-            f"The YAML document is a {type(data).__name__}, not a mapping.", hint=_PIPELINE
-        )
-    return root, data
+
+
+def _empty() -> DeployRefused:
+    return DeployRefused("The YAML document is empty.", hint=_PIPELINE)
+
+
+def _refuse_duplicates(root: yaml.Node, section: str | None) -> None:
+    path = () if section is None else (section,)
+    entry = (None, root) if section is None else _entry(root, section)
+    node = entry and entry[1]
+    seen: dict[str, int] = {}
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        line = key.start_mark.line + 1
+        name = str(key.value)
+        if name in seen and name != "<<":
+            where = ".".join((*path, name))
+            raise DeployRefused(
+                f"line {line}: {where} is defined twice, first in line {seen[name]}.",
+                hint="Remove or rename one of them.",
+                param=where,
+            )
+        seen[name] = line
 
 
 def _refuse_too_much(node: yaml.Node, sizes: dict[int, int]) -> int:
     """Count the nodes below this one, those that aliases repeat each time anew.
 
-    Haystack follows each alias, so that a few lines can keep it busy for ever.
+    Merges and Haystack follow each alias, so that a few lines can keep them busy for ever.
     """
     key = id(node)
     if sizes.get(key) == _UNFINISHED:
@@ -134,7 +148,8 @@ def _syntax_error(error: yaml.MarkedYAMLError) -> DeployRefused:
 def _entry(node: yaml.Node, step: Step) -> tuple[yaml.Node, yaml.Node] | None:
     """The nodes of the key and the value of an entry; of an item both are the item."""
     if isinstance(node, yaml.MappingNode):
-        return next((entry for entry in node.value if entry[0].value == step), None)
+        # The last one counts: what is merged (`<<`) stands before what overrides it.
+        return next((entry for entry in reversed(node.value) if entry[0].value == step), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
     return None
