@@ -2,7 +2,8 @@ import pytest
 
 from hayserve import errors
 from hayserve.errors import HayserveError
-from hayserve.protocols.openai_error import error_object
+from hayserve.events import RunCancelled, RunFailed, RunFinished, StreamOpened, TextDelta
+from hayserve.protocols.openai_error import error_object, failure_before_words, failure_of
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,18 @@ def test_an_error_is_openais_error_object(error: HayserveError, kind: str, code:
 def test_the_hint_is_part_of_the_message() -> None:
     error = errors.InvalidRequest("No.", hint="Try this.")
     assert error_object(error, run_id="r1")["error"]["message"] == "No. Try this."
+
+
+def test_a_failure_counts_as_before_the_first_word_only_if_nothing_was_said() -> None:
+    failed = RunFailed(errors.WrapperFailed("no model"))
+    assert failure_before_words([StreamOpened(), failed]) is failed.error
+    assert failure_before_words([failed]) is failed.error
+    assert failure_before_words([StreamOpened(), TextDelta("a"), failed]) is None
+    assert failure_before_words([StreamOpened()]) is None
+
+
+def test_a_run_that_was_stopped_can_be_asked_for_again() -> None:
+    failure = failure_of(RunCancelled("so"))
+    assert isinstance(failure, errors.NotReady)
+    assert str(failure) == "The run was stopped: so. Send the request again."
+    assert failure_of(RunFinished()) is None

@@ -188,6 +188,11 @@ def test_as_text_never_fails() -> None:
     assert "Document" in as_text(Document(content="x"))
 
 
+def test_a_number_that_json_does_not_have_is_null() -> None:
+    assert as_text({"NaN": [float("nan"), 1.0, float("inf")]}) == '{"NaN": [null, 1.0, null]}'
+    assert as_text(["é", "Infinity"]) == '["é", "Infinity"]'
+
+
 def test_openai_objects_pass_as_they_are() -> None:
     chunk = ChatCompletionChunk.model_validate(CHUNK)
     [event] = Items().events_of(chunk)

@@ -34,6 +34,8 @@ def returning(annotation: Any) -> Signature:
         (Any, float("nan"), b'{"result":null}'),
         (dict[str, float], {"a": float("inf")}, b'{"result":{"a":null}}'),
         (bytes, b"a", b'{"result":"a"}'),
+        (str, "é\ud800", b'{"result":"\\u00e9\\ud800"}'),
+        (Any, {"a": "\ud800", "b": float("nan")}, b'{"result":{"a": "\\ud800", "b": null}}'),
         (Note, {"Text": "a"}, b'{"result":{"Text":"a","parent":null}}'),
         (Any, Note(Text="a"), b'{"result":{"Text":"a","parent":null}}'),
         (Response | dict[str, int], {"a": "1"}, b'{"result":{"a":1}}'),

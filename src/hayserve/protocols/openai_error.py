@@ -3,9 +3,11 @@
 Source: https://platform.openai.com/docs/guides/error-codes
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from hayserve.errors import HayserveError, NotFound
+from hayserve.errors import HayserveError, NotFound, NotReady
+from hayserve.events import Event, RunCancelled, RunFailed, StreamOpened
 from hayserve.protocols.statuses import status_of
 
 
@@ -23,3 +25,21 @@ def error_object(error: HayserveError, *, run_id: str) -> dict[str, Any]:
             "run_id": run_id,
         }
     }
+
+
+def failure_of(event: Event) -> HayserveError | None:
+    """What the client is told if `event` says that the run did not end well."""
+    match event:
+        case RunFailed(error=error):
+            return error
+        case RunCancelled(reason=reason):
+            return NotReady(f"The run was stopped: {reason}.", hint="Send the request again.")
+        case _:
+            return None
+
+
+def failure_before_words(events: Sequence[Event]) -> HayserveError | None:
+    """Why the run failed before it said anything; None if it did not."""
+    if all(isinstance(event, StreamOpened) for event in events[:-1]):
+        return failure_of(events[-1])
+    return None

@@ -129,9 +129,20 @@ def as_text(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     try:
-        return json.dumps(value, ensure_ascii=False, default=_as_data)
+        return json_text(value, default=_as_data, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):  # it refers to itself, or has odd keys
         return str(value)
+
+
+def json_text(
+    value: object, *, default: Callable[[object], object], ensure_ascii: bool = True
+) -> str:
+    """`value` as JSON; a number that JSON does not have, such as NaN, becomes null."""
+    text = json.dumps(value, ensure_ascii=ensure_ascii, default=default)
+    if "NaN" not in text and "Infinity" not in text:
+        return text
+    plain = json.loads(text, parse_constant=lambda _: None)
+    return json.dumps(plain, ensure_ascii=ensure_ascii)
 
 
 def _as_data(value: object) -> object:

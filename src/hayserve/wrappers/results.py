@@ -1,11 +1,13 @@
 """What `run_api` returns, as JSON."""
 
+import json
 import reprlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from starlette.responses import Response
 
 from hayserve.errors import DeployRefused, WrapperFailed, sentence
@@ -45,7 +47,7 @@ class Result:
         """
         try:
             value = self._validate(result)
-            return b'{"result":' + self._to_json(value, by_alias=True, warnings=False) + b"}"
+            return b'{"result":' + self._json_of(value) + b"}"
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = "".join(f"[{part!r}]" for part in first["loc"])
@@ -63,6 +65,16 @@ class Result:
                 hint="Return text, numbers, lists, dicts, dataclasses or pydantic models; "
                 "bytes that are not UTF-8 go into a Response, or into base64.",
             ) from error
+
+    def _json_of(self, value: Any) -> bytes:
+        try:
+            return self._to_json(value, by_alias=True, warnings=False)
+        except PydanticSerializationError as error:
+            if "surrogates not allowed" not in str(error):
+                raise
+        # Half of a surrogate pair: only ASCII can say it.
+        plain = self._adapter.dump_python(value, mode="json", by_alias=True, warnings=False)
+        return json.dumps(plain).encode()
 
     def schema(self) -> dict[str, Any]:
         """Give the JSON Schema of the body; an empty one if it is a stream or a Response."""

@@ -4,10 +4,9 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from hayserve.deployments.deployment import FailedDeployment
-from hayserve.errors import DeployRefused, InvalidInput, InvalidRequest, NotCapable, NotFound
-from hayserve.protocols.openai_chat.decode import model_named, read_request, run_of
-from protocols.openai_chat.served import Wrapper, deployed, registered
+from hayserve.errors import InvalidInput, InvalidRequest, NotCapable
+from hayserve.protocols.openai_chat.decode import read_request, run_of
+from protocols.openai_chat.served import Wrapper, deployed
 
 USER = {"role": "user", "content": "Hello"}
 
@@ -127,27 +126,6 @@ def test_one_request_gets_one_answer(n: int) -> None:
     with pytest.raises(InvalidRequest, match=f"'n' is {n}") as refused:
         read_request(sent(n=n))
     assert refused.value.param == "n"
-
-
-def test_a_model_is_found_by_name_and_by_alias() -> None:
-    chat = deployed("it", Chat(), "gpt-4o")
-    assert model_named(registered(chat), "it") is chat
-    assert model_named(registered(chat), "gpt-4o") is chat
-
-
-def test_an_unknown_model_is_the_models_fault() -> None:
-    with pytest.raises(NotFound, match="No deployment is named 'no'") as missing:
-        model_named(registered(deployed("it", Chat())), "no")
-    assert missing.value.param == "model"
-    assert missing.value.hint == "Deployed: it."
-
-
-def test_a_model_that_failed_to_load_says_why() -> None:
-    registry = registered()
-    registry.fail(FailedDeployment("it", DeployRefused("No setup.", hint="Add it."), "deployed"))
-    with pytest.raises(NotFound, match="failed to load: No setup") as missing:
-        model_named(registry, "it")
-    assert (missing.value.param, missing.value.hint) == ("model", "Add it.")
 
 
 @pytest.mark.parametrize(

@@ -350,7 +350,7 @@ async def test_a_client_that_leaves_stops_the_run_that_it_waits_for(stream: bool
             "method": "POST",
             "path": "/v1/chat/completions",
             "query_string": b"",
-            "headers": [],
+            "headers": [(b"content-type", b"application/json")],
         }
         await app(scope, receive, send)
         with anyio.fail_after(5):

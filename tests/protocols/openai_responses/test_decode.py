@@ -7,9 +7,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from hayserve.deployments.deployment import Deployment
-from hayserve.deployments.registry import Registry
-from hayserve.errors import InvalidInput, InvalidRequest, NotCapable, NotFound
-from hayserve.protocols.openai_responses.decode import decode, model_named, run_of
+from hayserve.errors import InvalidInput, InvalidRequest, NotCapable
+from hayserve.protocols.openai_responses.decode import decode, run_of
 from hayserve.runs.run import Run
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
@@ -160,10 +159,3 @@ def test_fields_that_ask_for_nothing_are_accepted() -> None:
 
 def test_null_asks_for_no_stream() -> None:
     assert decode(asked(stream=None)).stream is False
-
-
-def test_an_unknown_model_is_told_as_the_models_fault() -> None:
-    with pytest.raises(NotFound) as caught:
-        model_named(Registry(), "nobody")
-
-    assert caught.value.param == "model"

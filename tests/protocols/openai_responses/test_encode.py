@@ -13,7 +13,6 @@ from pydantic import BaseModel, TypeAdapter
 from hayserve.errors import (
     HayserveError,
     InvalidRequest,
-    NotReady,
     WrapperFailed,
     WrapperRefused,
 )
@@ -37,8 +36,6 @@ from hayserve.events import (
 from hayserve.protocols.openai_responses.encode import (
     ResponseEncoder,
     as_stream,
-    failure_before_words,
-    failure_of,
     whole_response,
 )
 from hayserve.protocols.openai_responses.response_object import new_response
@@ -389,16 +386,3 @@ def test_what_is_no_answer_is_the_wrappers_failure(result: object) -> None:
         as_stream([RunFinished(result)], run=RUN)
 
     assert "generator" in caught.value.hint
-
-
-def test_a_failure_counts_as_before_the_first_word_only_if_nothing_was_said() -> None:
-    failed = RunFailed(WrapperFailed("no model"))
-
-    assert failure_before_words([StreamOpened(), failed]) is failed.error
-    assert failure_before_words([failed]) is failed.error
-    assert failure_before_words([StreamOpened(), TextDelta("a"), failed]) is None
-    assert failure_before_words([StreamOpened()]) is None
-
-
-def test_a_run_that_was_stopped_can_be_asked_for_again() -> None:
-    assert isinstance(failure_of(RunCancelled()), NotReady)

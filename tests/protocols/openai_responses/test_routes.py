@@ -271,9 +271,19 @@ async def test_a_client_that_leaves_stops_the_run(stream: bool) -> None:
             "type": "http",
             "method": "POST",
             "path": "/v1/responses",
-            "headers": [],
+            "headers": [(b"content-type", b"application/json")],
             "query_string": b"",
         }
         with anyio.fail_after(5):
             await app(scope, receive, send)
             await waits.has_stopped.wait()
+
+
+@pytest.mark.parametrize("part", [5, [1], None])
+async def test_a_part_that_is_no_object_is_named(part: object) -> None:
+    body = {"model": "chats", "input": [{"role": "user", "content": [part]}]}
+    async with serving(chats=Chats()) as client:
+        answer = await client.post("/v1/responses", json=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "input[0].content[0]"

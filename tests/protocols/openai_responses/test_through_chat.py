@@ -71,6 +71,51 @@ def test_a_part_that_chat_has_no_form_for_is_refused(part: dict[str, Any]) -> No
     assert caught.value.param == "input"
 
 
+@pytest.mark.parametrize(
+    ("item", "where"),
+    [
+        ({"content": [5]}, "input[0].content[0]"),
+        ({"content": [{"type": "input_text", "text": "a"}, [1]]}, "input[0].content[1]"),
+        ({"content": [None]}, "input[0].content[0]"),
+        ({"content": {"type": "input_text"}}, "input[0].content"),
+        ({"content": [{"type": "text", "text": 1}]}, "input[0].content[0].text"),
+        ({"content": [{"type": "refusal", "refusal": 1}]}, "input[0].content[0].refusal"),
+        (
+            {"content": [{"type": "input_image", "image_url": "a", "detail": 1}]},
+            "input[0].content[0].detail",
+        ),
+        (
+            {"content": [{"type": "input_image", "image_url": {"url": "a"}}]},
+            "input[0].content[0].image_url",
+        ),
+        ({"content": [{"type": "input_file", "file_data": 1}]}, "input[0].content[0].file_data"),
+        ({"role": [False], "content": "Hi"}, "input[0].role"),
+        ({"type": "function_call", "name": 1}, "input[0].name"),
+        ({"type": "function_call", "name": "f", "arguments": 1}, "input[0].arguments"),
+        ({"type": "function_call", "name": "f", "call_id": 1}, "input[0].call_id"),
+        ({"type": "function_call_output", "call_id": 1, "output": 1}, "input[0].call_id"),
+    ],
+)
+def test_what_has_the_wrong_type_is_named_by_its_place(item: dict[str, Any], where: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        messages_of(item)
+
+    assert caught.value.param == where
+    assert caught.value.message.startswith(f"{where!r} has to be ")
+
+
+@pytest.mark.parametrize("kind", [[5], {"a": 1}, 5, True])
+def test_a_type_of_any_type_is_refused(kind: object) -> None:
+    for item in ({"type": kind}, {"content": [{"type": kind}]}):
+        with pytest.raises(InvalidRequest, match="cannot be given to this model"):
+            messages_of(item)
+
+
+def test_null_is_as_good_as_nothing() -> None:
+    message = {"role": None, "content": [{"type": "input_text", "text": None}]}
+    assert messages_of(message) == [{"role": "user", "content": ""}]
+
+
 def test_calls_of_one_turn_and_their_outputs_become_chat_messages() -> None:
     messages = messages_of(
         {"type": "reasoning", "summary": []},
@@ -110,7 +155,13 @@ def test_a_call_after_the_assistants_words_belongs_to_them() -> None:
 
 @pytest.mark.parametrize(
     ("output", "content"),
-    [({"sum": 3}, '{"sum": 3}'), ([{"type": "input_image"}], '[{"type": "input_image"}]')],
+    [
+        ({"sum": 3}, '{"sum": 3}'),
+        ([{"type": "input_image"}], '[{"type": "input_image"}]'),
+        ([5, None], "[5, null]"),
+        ([{"type": "text", "text": 1}], '[{"type": "text", "text": 1}]'),
+        (None, "null"),
+    ],
 )
 def test_an_output_that_is_not_text_is_handed_over_as_json(output: object, content: str) -> None:
     (message,) = messages_of({"type": "function_call_output", "call_id": "a", "output": output})

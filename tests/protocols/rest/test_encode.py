@@ -91,4 +91,4 @@ def test_the_detail_of_an_error_is_what_hayhooks_clients_read(
 
 
 def test_an_error_becomes_json_whatever_is_in_it() -> None:
-    assert json_of({"é": {1}, "text": "\udcff"}) == '{"é":"{1}","text":"\\udcff"}'.encode()
+    assert json_of({"é": {1}, "text": "\udcff"}) == (b'{"\\u00e9": "{1}", "text": "\\udcff"}')

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard, get_args
 
-from hayserve.errors import HayserveError, NotReady
-from hayserve.events import FinishReason, RunCancelled, RunFailed, Usage
+from hayserve.events import FinishReason, Usage
 
 CHUNK = "chat.completion.chunk"
 COMPLETION = "chat.completion"
@@ -64,10 +63,3 @@ def usage_of(usage: Usage | None, *, ready_made: Mapping[str, Any] | None) -> di
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
-
-
-def error_of(closing: RunFailed | RunCancelled) -> HayserveError:
-    """What the client is told of a run that did not end well."""
-    if isinstance(closing, RunFailed):
-        return closing.error
-    return NotReady(f"The run was stopped: {closing.reason}.", hint="Send the request again.")

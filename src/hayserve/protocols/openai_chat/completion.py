@@ -27,12 +27,12 @@ from hayserve.events import (
 from hayserve.protocols.openai_chat.answer import (
     COMPLETION,
     Label,
-    error_of,
     finish_reason,
     usage_of,
 )
 from hayserve.protocols.openai_chat.ready_made import deltas_in, usage_in
 from hayserve.protocols.openai_chat.tool_calls import ClientCalls
+from hayserve.protocols.openai_error import failure_of
 
 
 def completion(events: Sequence[Event], label: Label) -> dict[str, Any]:
@@ -50,8 +50,9 @@ def completion(events: Sequence[Event], label: Label) -> dict[str, Any]:
     for event in said:
         if not isinstance(event, StreamOpened | RunFinished | RunFailed | RunCancelled):
             answer.add(event)
-    if isinstance(closing, RunFailed | RunCancelled):
-        raise error_of(closing)
+    failure = failure_of(closing)
+    if failure is not None:
+        raise failure
     assert isinstance(closing, RunFinished)
     usage = usage_of(closing.usage, ready_made=answer.ready_made_usage)
     if len(said) == 1 and isinstance(said[0], ReadyMade) and said[0].data["object"] == COMPLETION:

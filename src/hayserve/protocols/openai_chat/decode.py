@@ -6,9 +6,9 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from hayserve.deployments.deployment import Deployment
-from hayserve.deployments.registry import Registry
-from hayserve.errors import InvalidInput, InvalidRequest, NotCapable, NotFound, Problem
+from hayserve.errors import InvalidRequest, NotCapable, Problem
 from hayserve.protocols.openai_chat.schema import ChatRequest
+from hayserve.protocols.openai_request import refusal, refusal_of
 from hayserve.runs.run import Run
 from hayserve.wrappers.capabilities import Capabilities
 
@@ -23,14 +23,15 @@ def read_request(data: bytes) -> ChatRequest:
     try:
         request = ChatRequest.model_validate_json(data)
     except ValidationError as error:
-        raise _refusal(error) from error
+        hint = "Send an object with `model` and `messages`, in UTF-8."
+        raise refusal(error, hint=hint) from error
     roleless = [
         Problem(("messages", index, "role"), "A message needs a role, which is a string", "missing")
         for index, message in enumerate(request.messages)
         if not isinstance(message.get("role"), str)
     ]
     if roleless:
-        raise _invalid(roleless)
+        raise refusal_of(roleless)
     if request.n is not None and request.n != 1:
         raise InvalidRequest(
             f"'n' is {request.n}, and a deployment gives exactly one answer to a request.",
@@ -38,18 +39,6 @@ def read_request(data: bytes) -> ChatRequest:
             param="n",
         )
     return request
-
-
-def model_named(registry: Registry, name: str) -> Deployment:
-    """The deployment behind a model's name.
-
-    Raises:
-        NotFound: There is none; its `param` says that the model is at fault.
-    """
-    try:
-        return registry.get(name)
-    except NotFound as error:
-        raise NotFound(error.message, hint=error.hint, param="model") from error
 
 
 def run_of(request: ChatRequest, deployment: Deployment, *, run_id: str, headers: Headers) -> Run:
@@ -77,21 +66,3 @@ def run_of(request: ChatRequest, deployment: Deployment, *, run_id: str, headers
 
 def _endpoint_of(name: str, can: Capabilities) -> str:
     return "POST /v1/responses" if can.response else f"POST /{name}/run"
-
-
-def _refusal(error: ValidationError) -> InvalidRequest:
-    problems = [
-        Problem(found["loc"], found["msg"], found["type"])
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    if not problems[0].loc:
-        return InvalidRequest(
-            f"The body is not a JSON object: {problems[0].msg}.",
-            hint="Send an object with `model` and `messages`, in UTF-8.",
-        )
-    return _invalid(problems)
-
-
-def _invalid(problems: list[Problem]) -> InvalidInput:
-    said = "; ".join(f"'{'.'.join(map(str, each.loc))}': {each.msg}" for each in problems)
-    return InvalidInput(f"The request cannot be used: {said}.", problems=problems)

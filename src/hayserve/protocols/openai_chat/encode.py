@@ -4,7 +4,6 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
 import codecs
-import json
 from collections.abc import Mapping
 from typing import Any, assert_never
 
@@ -28,17 +27,17 @@ from hayserve.events import (
     ToolStarted,
     Usage,
 )
+from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_chat.answer import (
     CHUNK,
     Label,
-    error_of,
     finish_reason,
     is_finish_reason,
     usage_of,
 )
 from hayserve.protocols.openai_chat.ready_made import calls_in, deltas_in, usage_in
 from hayserve.protocols.openai_chat.tool_calls import ClientCalls
-from hayserve.protocols.openai_error import error_object
+from hayserve.protocols.openai_error import error_object, failure_of
 
 _DATA = b"data: "
 _DONE = b"data: [DONE]\n\n"
@@ -95,11 +94,11 @@ class ChunkEncoder:
             case BytesDelta(data=data):
                 return self._text(self._decoder.decode(data))
             case ReasoningDelta(text=text):
-                return self._chunk(b'{"reasoning_content":%s}' % json_of(text))
+                return self._chunk(b'{"reasoning_content":%s}' % to_json(text))
             case ToolCallDelta():
-                return self._chunk(b'{"tool_calls":[%s]}' % json_of(self._calls.add(event)))
+                return self._chunk(b'{"tool_calls":[%s]}' % to_json(self._calls.add(event)))
             case ClientEvent(type=kind, data=data):
-                return self._chunk(b"{}", event=json_of({"type": kind, "data": data}))
+                return self._chunk(b"{}", event=to_json({"type": kind, "data": data}))
             case ReadyMade(data=data):
                 return self._ready_made(data)
             case _:
@@ -108,7 +107,7 @@ class ChunkEncoder:
     def _text(self, text: str) -> bytes:
         if not text:
             return b""
-        return self._role() + self._text_head + json_of(text) + self._text_tail
+        return self._role() + self._text_head + to_json(text) + self._text_tail
 
     def _chunk(self, delta: bytes, *, reason: bytes = b"null", event: bytes = b"") -> bytes:
         end = b',"finish_reason":%s}]' % reason
@@ -143,14 +142,16 @@ class ChunkEncoder:
         return {"index": 0, **choice, "delta": delta, "finish_reason": None}
 
     def _closing(self, event: Closing) -> bytes:
-        if isinstance(event, RunFinished):
-            return self._end(event.usage)
-        return _frame(error_object(error_of(event), run_id=self._label.run_id)) + _DONE
+        failure = failure_of(event)
+        if failure is not None:
+            return _frame(error_object(failure, run_id=self._label.run_id)) + _DONE
+        assert isinstance(event, RunFinished)
+        return self._end(event.usage)
 
     def _end(self, usage: Usage | None) -> bytes:
         last_text = self._text(self._decoder.decode(b"", final=True))
         reason = finish_reason(self._reason, has_client_calls=bool(self._calls))
-        finish = self._chunk(b"{}", reason=json_of(reason))
+        finish = self._chunk(b"{}", reason=to_json(reason))
         return last_text + finish + self._usage(usage) + _DONE
 
     def _usage(self, usage: Usage | None) -> bytes:
@@ -161,11 +162,4 @@ class ChunkEncoder:
 
 
 def _frame(value: Mapping[str, Any]) -> bytes:
-    return _DATA + json_of(value) + b"\n\n"
-
-
-def json_of(value: object) -> bytes:
-    try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # half of a surrogate pair, which JSON can say in ASCII and UTF-8 cannot
-        return json.dumps(value, default=str).encode()
+    return _DATA + to_json(value) + b"\n\n"

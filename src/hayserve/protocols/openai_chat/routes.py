@@ -11,12 +11,15 @@ from starlette.routing import Route
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import NotFound
-from hayserve.events import Event, RunCancelled, RunFailed, StreamOpened
-from hayserve.protocols.openai_chat.answer import Label, error_of
+from hayserve.protocols.json_body import check_json
+from hayserve.protocols.json_bytes import to_json
+from hayserve.protocols.openai_chat.answer import Label
 from hayserve.protocols.openai_chat.completion import completion
-from hayserve.protocols.openai_chat.decode import model_named, read_request, run_of
-from hayserve.protocols.openai_chat.encode import ChunkEncoder, json_of
+from hayserve.protocols.openai_chat.decode import read_request, run_of
+from hayserve.protocols.openai_chat.encode import ChunkEncoder
 from hayserve.protocols.openai_chat.ready_made import with_answer
+from hayserve.protocols.openai_error import failure_before_words
+from hayserve.protocols.openai_request import model_named
 from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
@@ -46,7 +49,10 @@ class OpenAIChat:
         ]
 
     async def create_completion(self, request: Request) -> Response:
-        asked = read_request(await request.body())
+        """Ask a model, which answers at once or as a stream."""
+        body = await request.body()
+        check_json(request.headers, body)
+        asked = read_request(body)
         deployment = model_named(self._registry, asked.model)
         run = run_of(asked, deployment, run_id=request.state.run_id, headers=request.headers)
         label = Label(run.id, asked.model, created=int(time.time()))
@@ -58,6 +64,7 @@ class OpenAIChat:
         return _json(completion(with_answer(events, run=run), label))
 
     async def list_models(self, request: Request) -> Response:  # noqa: ARG002 - what a route calls
+        """List the models: every deployment that can chat, under each of its names."""
         models = [
             _model(name, deployment)
             for deployment in self._registry.deployments()
@@ -67,6 +74,7 @@ class OpenAIChat:
         return _json({"object": "list", "data": models})
 
     async def retrieve_model(self, request: Request) -> Response:
+        """Describe one model."""
         name: str = request.path_params["id"]
         deployment = model_named(self._registry, name)
         if not _is_model(deployment):
@@ -81,13 +89,10 @@ class OpenAIChat:
 async def _streamed(request: Request, live: LiveRun, encoder: ChunkEncoder) -> Response:
     read = partial(live.opening, grace=GRACE_SECONDS)
     opening = with_answer(await while_connected(request.receive, live, read), run=live.run)
-    if _says_nothing(opening[:-1]) and isinstance(opening[-1], RunFailed | RunCancelled):
-        raise error_of(opening[-1])
+    failure = failure_before_words(opening)
+    if failure is not None:
+        raise failure
     return EventStreamResponse(live, opening=opening, encoder=encoder)
-
-
-def _says_nothing(events: list[Event]) -> bool:
-    return all(isinstance(event, StreamOpened) for event in events)
 
 
 def _is_model(deployment: Deployment) -> bool:
@@ -105,4 +110,4 @@ def _model(name: str, deployment: Deployment) -> dict[str, Any]:
 
 
 def _json(value: dict[str, Any]) -> Response:
-    return Response(json_of(value), media_type="application/json")
+    return Response(to_json(value), media_type="application/json")

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from hayserve.deployments.deployment import Deployment
-from hayserve.deployments.registry import Registry
-from hayserve.errors import InvalidInput, InvalidRequest, NotCapable, NotFound, Problem
+from hayserve.errors import InvalidRequest, NotCapable
+from hayserve.protocols.openai_request import refusal
 from hayserve.protocols.openai_responses.schema import ResponseRequest
 from hayserve.protocols.openai_responses.through_chat import chat_body, chat_messages
 from hayserve.runs.run import Run
@@ -24,26 +24,10 @@ def decode(content: bytes) -> ResponseRequest:
     try:
         request = ResponseRequest.model_validate_json(content)
     except ValidationError as error:
-        raise _unreadable(error) from error
+        hint = "Send an object with `model` and `input`, in UTF-8."
+        raise refusal(error, hint=hint) from error
     _refuse_what_is_not_served(request)
     return request
-
-
-def _unreadable(error: ValidationError) -> InvalidRequest:
-    problems = [Problem(each["loc"], each["msg"], each["type"]) for each in error.errors()]
-    if not problems[0].loc:
-        return InvalidRequest(
-            f"The body is not a JSON object: {problems[0].msg}.",
-            hint="Send an object with `model` and `input`, in UTF-8.",
-        )
-    return InvalidInput(
-        f"The request cannot be used: {'; '.join(said_by(error))}.", problems=problems
-    )
-
-
-def said_by(error: ValidationError) -> list[str]:
-    """One short sentence for each field that is wrong."""
-    return [f"'{'.'.join(map(str, each['loc']))}': {each['msg']}" for each in error.errors()]
 
 
 def _refuse_what_is_not_served(request: ResponseRequest) -> None:
@@ -61,18 +45,6 @@ def _refuse_what_is_not_served(request: ResponseRequest) -> None:
                 hint="Send the whole conversation as `input` and wait for the answer.",
                 param=param,
             )
-
-
-def model_named(registry: Registry, name: str) -> Deployment:
-    """The deployment behind a model's name.
-
-    Raises:
-        NotFound: There is none; its `param` says that the model is at fault.
-    """
-    try:
-        return registry.get(name)
-    except NotFound as error:
-        raise NotFound(error.message, hint=error.hint, param="model") from error
 
 
 def run_of(

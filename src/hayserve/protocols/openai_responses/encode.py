@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, assert_never
 
-from hayserve.errors import HayserveError, NotReady, WrapperFailed
+from hayserve.errors import HayserveError, WrapperFailed
 from hayserve.events import (
     BytesDelta,
     ClientEvent,
@@ -18,8 +18,6 @@ from hayserve.events import (
     ModelFinished,
     ReadyMade,
     ReasoningDelta,
-    RunCancelled,
-    RunFailed,
     RunFinished,
     StreamOpened,
     TextDelta,
@@ -28,6 +26,7 @@ from hayserve.events import (
     ToolStarted,
     Usage,
 )
+from hayserve.protocols.openai_error import failure_of
 from hayserve.protocols.openai_responses.frames import Frames
 from hayserve.protocols.openai_responses.output import Output
 from hayserve.protocols.openai_responses.output_items import ItemStatus, Message, Reasoning
@@ -81,28 +80,6 @@ def _no_answer(what: str) -> WrapperFailed:
         f"{what} which is no answer to a request for a response.",
         hint="Return a string, a generator of text, chunks and events, or a Response object.",
     )
-
-
-def failure_before_words(events: Sequence[Event]) -> HayserveError | None:
-    """Why the run failed before it said anything; None if it did not."""
-    if all(isinstance(event, StreamOpened) for event in events[:-1]):
-        return failure_of(events[-1])
-    return None
-
-
-def failure_of(event: Event) -> HayserveError | None:
-    """Why the run failed, if `event` says that it did."""
-    match event:
-        case RunFailed(error=error):
-            return error
-        case RunCancelled(reason=reason):
-            return _stopped(reason)
-        case _:
-            return None
-
-
-def _stopped(reason: str) -> NotReady:
-    return NotReady(f"The run was stopped: {reason}.", hint="Send the request again.")
 
 
 def whole_response(events: Sequence[Event], *, response: Response, run_id: str) -> Response:
@@ -190,15 +167,11 @@ class ResponseEncoder:
         )
 
     def _close(self, event: Closing) -> bytes:
-        match event:
-            case RunFinished(usage=usage):
-                return self._finish(usage)
-            case RunFailed(error=error):
-                return self._fail(error)
-            case RunCancelled(reason=reason):
-                return self._fail(_stopped(reason))
-            case _:
-                assert_never(event)
+        failure = failure_of(event)
+        if failure is not None:
+            return self._fail(failure)
+        assert isinstance(event, RunFinished)
+        return self._finish(event.usage)
 
     def _finish(self, usage: Usage | None) -> bytes:
         # Clients look for a message even where nothing was said.

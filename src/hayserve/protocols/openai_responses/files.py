@@ -15,8 +15,8 @@ from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidInput, NotCapable, Problem, WrapperFailed
 from hayserve.events import Event, RunFinished
-from hayserve.protocols.openai_responses.decode import model_named, said_by
-from hayserve.protocols.openai_responses.encode import failure_of
+from hayserve.protocols.openai_error import failure_of
+from hayserve.protocols.openai_request import model_named, problems_in, said_of
 from hayserve.protocols.openai_responses.schema import StoredFile
 from hayserve.runs.run import Run
 
@@ -91,7 +91,7 @@ def stored_file(events: Sequence[Event], *, run: Run) -> dict[str, Any]:
     try:
         return StoredFile.model_validate(data).model_dump(mode="json")
     except ValidationError as error:
-        raise _no_file(run, "; ".join(said_by(error))) from error
+        raise _no_file(run, said_of(problems_in(error))) from error
 
 
 def _result_of(events: Sequence[Event]) -> object:

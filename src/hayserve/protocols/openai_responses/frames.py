@@ -1,17 +1,8 @@
 """Writes named server-sent events with sequence numbers, the frequent ones with little work."""
 
-import json
 from typing import Any
 
-import orjson
-
-
-def to_json(value: object) -> bytes:
-    """`value` as JSON, whatever a wrapper put into it."""
-    try:
-        return orjson.dumps(value, default=str)
-    except TypeError:  # half of a surrogate pair, a huge integer, a key that is no string
-        return json.dumps(value, default=str).encode()
+from hayserve.protocols.json_bytes import to_json
 
 
 def delta_prefix(kind: str, **fields: Any) -> bytes:

@@ -11,15 +11,17 @@ from starlette.routing import Route
 
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidRequest
-from hayserve.protocols.openai_responses.decode import decode, model_named, run_of
+from hayserve.protocols.json_body import check_json
+from hayserve.protocols.json_bytes import to_json
+from hayserve.protocols.openai_error import failure_before_words
+from hayserve.protocols.openai_request import model_named
+from hayserve.protocols.openai_responses.decode import decode, run_of
 from hayserve.protocols.openai_responses.encode import (
     ResponseEncoder,
     as_stream,
-    failure_before_words,
     whole_response,
 )
 from hayserve.protocols.openai_responses.files import stored_file, taker_of, upload_run
-from hayserve.protocols.openai_responses.frames import to_json
 from hayserve.protocols.openai_responses.response_object import new_response
 from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
 from hayserve.runs.execute import Executor
@@ -51,8 +53,10 @@ class OpenAIResponses:
         ]
 
     async def create_response(self, request: Request) -> Response:
-        """Answer a request for a response, as a stream if it asks for one."""
-        asked = decode(await request.body())
+        """Ask a model for a response, at once or as a stream."""
+        body = await request.body()
+        check_json(request.headers, body)
+        asked = decode(body)
         deployment = model_named(self._registry, asked.model)
         run_id: str = request.state.run_id
         run = run_of(asked, deployment, run_id=run_id, headers=request.headers)

@@ -78,21 +78,22 @@ def chat_messages(items: Sequence[_Object], *, instructions: str | None) -> list
     messages: list[Message] = []
     if instructions:
         messages.append({"role": "system", "content": instructions})
-    for item in items:
-        _add(item, messages)
+    for index, item in enumerate(items):
+        _add(item, messages, where=f"input[{index}]")
     return messages
 
 
-def _add(item: _Object, messages: list[Message]) -> None:
+def _add(item: _Object, messages: list[Message], *, where: str) -> None:
     match item.get("type") or "message":
         case "message":
-            role = item.get("role", "user")
-            messages.append({"role": role, "content": _content(item.get("content"))})
+            role = _text(item, "role", where=where) or "user"
+            content = _content(item.get("content"), where=f"{where}.content")
+            messages.append({"role": role, "content": content})
         case "function_call":
-            _add_call(item, messages)
+            _add_call(item, messages, where=where)
         case "function_call_output":
             output = _as_text(item.get("output"))
-            call_id = item.get("call_id")
+            call_id = _text(item, "call_id", where=where)
             messages.append({"role": "tool", "tool_call_id": call_id, "content": output})
         case "reasoning":
             pass  # a chat's messages have no place for it, and models are not shown it again
@@ -104,12 +105,14 @@ def _add(item: _Object, messages: list[Message]) -> None:
             )
 
 
-def _add_call(item: _Object, messages: list[Message]) -> None:
+def _add_call(item: _Object, messages: list[Message], *, where: str) -> None:
     """All calls of one turn belong to one message."""
+    name = _text(item, "name", where=where)
+    arguments = _text(item, "arguments", where=where) or "{}"
     call = {
-        "id": item.get("call_id") or item.get("id"),
+        "id": _text(item, "call_id", where=where) or _text(item, "id", where=where),
         "type": "function",
-        "function": {"name": item.get("name"), "arguments": item.get("arguments") or "{}"},
+        "function": {"name": name, "arguments": arguments},
     }
     if not messages or messages[-1]["role"] != "assistant":
         messages.append({"role": "assistant", "content": None})
@@ -117,50 +120,69 @@ def _add_call(item: _Object, messages: list[Message]) -> None:
 
 
 def _as_text(output: object) -> str:
+    """What a tool of the client gave, which may be anything."""
     if isinstance(output, str):
         return output
     if isinstance(output, list):
-        parts = cast(list[_Object], output)
-        if all(_is_text(part) for part in parts):
-            return _joined(parts)
+        parts = cast(list[object], output)
+        texts = [cast(_Object, part).get("text") for part in parts if _is_text(part)]
+        if len(texts) == len(parts) and all(isinstance(text, str) for text in texts):
+            return "\n".join(cast(list[str], texts))
     return json.dumps(output, ensure_ascii=False)
 
 
-def _content(content: object) -> Any:
-    if not isinstance(content, list):
+def _content(content: object, *, where: str) -> Any:
+    if content is None or isinstance(content, str):
         return content
-    parts = cast(list[_Object], content)
-    if all(_is_text(part) for part in parts):
-        return _joined(parts)
-    return [_chat_part(part) for part in parts]
+    if not isinstance(content, list):
+        raise _unfit(where, "text or a list of parts")
+    parts = [
+        _chat_part(part, where=f"{where}[{index}]")
+        for index, part in enumerate(cast(list[object], content))
+    ]
+    if all(part["type"] == "text" for part in parts):
+        return "\n".join(part["text"] for part in parts)
+    return parts
 
 
 def _is_text(part: object) -> bool:
     return isinstance(part, dict) and cast(_Object, part).get("type") in _TEXT_PARTS
 
 
-def _joined(parts: Sequence[_Object]) -> str:
-    return "\n".join(str(part.get("text", "")) for part in parts)
-
-
-def _chat_part(part: _Object) -> _Object:
+def _chat_part(content: object, *, where: str) -> _Object:
+    if not isinstance(content, dict):
+        raise _unfit(where, "an object")
+    part = cast(_Object, content)
     match part.get("type"):
         case "input_text" | "output_text" | "text":
-            return {"type": "text", "text": part.get("text", "")}
+            return {"type": "text", "text": _text(part, "text", where=where) or ""}
         case "refusal":
-            return {"type": "refusal", "refusal": part.get("refusal", "")}
+            return {"type": "refusal", "refusal": _text(part, "refusal", where=where) or ""}
         case "input_image" if part.get("image_url"):
-            image = {"url": part["image_url"], "detail": part.get("detail") or "auto"}
-            return {"type": "image_url", "image_url": image}
+            url = _text(part, "image_url", where=where)
+            detail = _text(part, "detail", where=where) or "auto"
+            return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
         case "input_file" if not part.get("file_url"):
             names = ("file_id", "file_data", "filename")
-            return {"type": "file", "file": {name: part[name] for name in names if name in part}}
+            file = {name: _text(part, name, where=where) for name in names if name in part}
+            return {"type": "file", "file": file}
         case kind:
             raise InvalidRequest(
                 f"A content part of type {kind!r} cannot be given to this model in that form.",
                 hint="It takes text, images by URL, and files by id or with their data.",
                 param="input",
             )
+
+
+def _text(of: _Object, name: str, *, where: str) -> str | None:
+    value: object = of.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise _unfit(f"{where}.{name}", "text")
+
+
+def _unfit(where: str, expected: str) -> InvalidRequest:
+    return InvalidRequest(f"{where!r} has to be {expected}.", param=where)
 
 
 def events_of_completion(completion: _Object) -> list[Delta]:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, NotCapable
+from hayserve.protocols.json_body import check_json, media_type_of
 from hayserve.runs.run import Run
 from hayserve.wrappers.capabilities import Method
 from hayserve.wrappers.signature import Signature
@@ -21,29 +22,22 @@ async def read_arguments(request: Request, signature: Signature) -> dict[str, An
     Raises:
         InvalidRequest: The body is not what the deployment takes.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not signature.uploads:
-        # Only what a page of another origin cannot send without asking first; see the guard.
-        if media_type and not _is_json(media_type):
-            raise InvalidRequest(
-                f"The body is {media_type!r}, and this deployment takes JSON.",
-                hint="Send the parameters as a JSON object, with content-type application/json.",
-            )
-        return signature.arguments(await request.body())
+        body = await request.body()
+        check_json(request.headers, body)
+        return signature.arguments(body)
+    media_type = media_type_of(request.headers)
     if media_type in _FORMS:
         form = await _form_of(request)
         return signature.arguments_from_form(form.multi_items())
     if not media_type and not await request.body():
         return signature.arguments_from_form([])
+    stated = repr(media_type) if media_type else "of no stated type"
     raise InvalidRequest(
-        f"The body is {media_type or 'of no stated type'!r}, and this deployment takes files.",
+        f"The body is {stated}, and this deployment takes files.",
         hint="Send a form, with content-type multipart/form-data: "
         f"a file in {next(iter(signature.uploads))!r}, every other parameter in a field.",
     )
-
-
-def _is_json(media_type: str) -> bool:
-    return media_type == "application/json" or media_type.endswith("+json")
 
 
 async def _form_of(request: Request) -> FormData:

@@ -1,6 +1,5 @@
 """Translates the events of a run into the answers of `/{name}/run`."""
 
-import json
 from typing import Any, assert_never
 
 from hayserve import errors
@@ -21,6 +20,7 @@ from hayserve.events import (
     ToolFinished,
     ToolStarted,
 )
+from hayserve.protocols.json_bytes import to_json
 from hayserve.wrappers.items import as_text
 
 
@@ -43,8 +43,7 @@ def error_body(error: HayserveError, *, run_id: str) -> dict[str, Any]:
 
 def json_of(body: object) -> bytes:
     """`body` as JSON, whatever is in it: what a wrapper raised may hold what JSON has not."""
-    text = json.dumps(body, default=repr, ensure_ascii=False, separators=(",", ":"))
-    return text.encode(errors="backslashreplace")
+    return to_json(body, default=repr)
 
 
 def data_of(event: Event) -> bytes | None:

@@ -1,0 +1,45 @@
+"""Reads what all requests of OpenAI's clients have in common, and says what is wrong in one."""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from hayserve.deployments.deployment import Deployment
+from hayserve.deployments.registry import Registry
+from hayserve.errors import InvalidInput, InvalidRequest, NotFound, Problem
+
+
+def model_named(registry: Registry, name: str) -> Deployment:
+    """The deployment behind a model's name.
+
+    Raises:
+        NotFound: There is none; its `param` says that the model is at fault.
+    """
+    try:
+        return registry.get(name)
+    except NotFound as error:
+        raise NotFound(error.message, hint=error.hint, param="model") from error
+
+
+def refusal(error: ValidationError, *, hint: str) -> InvalidRequest:
+    """Why a body cannot be used; `hint` is for one that is not a JSON object at all."""
+    problems = problems_in(error)
+    if not problems[0].loc:
+        return InvalidRequest(f"The body is not a JSON object: {problems[0].msg}.", hint=hint)
+    return refusal_of(problems)
+
+
+def refusal_of(problems: Sequence[Problem]) -> InvalidInput:
+    return InvalidInput(f"The request cannot be used: {said_of(problems)}.", problems=problems)
+
+
+def problems_in(error: ValidationError) -> list[Problem]:
+    return [
+        Problem(found["loc"], found["msg"], found["type"])
+        for found in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def said_of(problems: Sequence[Problem]) -> str:
+    """The fields that are wrong, and why, in one line."""
+    return "; ".join(f"'{'.'.join(map(str, each.loc))}': {each.msg}" for each in problems)
