@@ -1,5 +1,6 @@
 """The server in the test's own process."""
 
+import asyncio
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -204,8 +205,10 @@ class Broken(Greeter):
 
 
 class Fatal(Greeter):
-    def setup(self) -> None:
-        raise GeneratorExit
+    async def setup(self) -> None:
+        for task in asyncio.all_tasks():
+            task.cancel()
+        await asyncio.sleep(0)
 
 
 def test_what_cannot_be_loaded_raises_its_error() -> None:
