@@ -56,7 +56,7 @@ class _Log:
     def _read(self) -> None:
         for line in self._stream:
             self._lines.append(line)
-            if line.startswith("hayserve is ready"):
+            if line.startswith("hayserve listens"):
                 self._is_ready = True
                 self._wake.set()
         self._wake.set()

@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from inspect import isawaitable
 from typing import ParamSpec, TypeVar
 
@@ -17,6 +18,7 @@ from hayserve.deployments.target import Target
 from hayserve.errors import DeployRefused, HayserveError
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
+from hayserve.wrappers.escaped import contained, original
 from hayserve.wrappers.failure import explain, user_frame
 from hayserve.wrappers.labels import kind_of
 from hayserve.wrappers.plain import wrapper_for
@@ -46,26 +48,12 @@ async def load(target: Target) -> Deployment:
 
 
 async def _in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    def call() -> R:
-        try:
-            return function(*args, **kwargs)
-        except Exception:
-            raise
-        except BaseException as error:  # what means something else to the one who awaits it
-            raise _CameOut(error) from error
-
     # A thread of its own, given up when the server stops: code that hangs holds up nobody else.
     return await anyio.to_thread.run_sync(
-        call, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+        partial(contained(function), *args, **kwargs),
+        abandon_on_cancel=True,
+        limiter=anyio.CapacityLimiter(1),
     )
-
-
-class _CameOut(Exception):
-    """Carries what is no `Exception` out of a thread."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
 
 
 def _deployment_of(wrapper: BasePipelineWrapper, target: Target) -> Deployment:
@@ -127,8 +115,7 @@ def _refusing(target: Target, what: str) -> Generator[None]:
     except BaseException as error:  # user code: anything can come out of it
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
             raise
-        if isinstance(error, _CameOut):
-            error = error.error
+        error = original(error)
         folder = target.path if target.kind == "folder" else target.path.parent
         where = user_frame(error, folder)
         raise DeployRefused(

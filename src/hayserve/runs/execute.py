@@ -26,6 +26,7 @@ from hayserve.runs.channel import Channel, ChannelClosed
 from hayserve.runs.live import LiveRun, Stop
 from hayserve.runs.run import Run
 from hayserve.wrappers.context import RunContext, current_run
+from hayserve.wrappers.escaped import contained, original
 from hayserve.wrappers.items import Items, stream_in
 from hayserve.wrappers.refusal import failure_of
 from hayserve.wrappers.streaming import PipelineStream
@@ -106,7 +107,7 @@ class Executor:
                 if self._tasks is None:
                     return RunCancelled("the server is stopping")
             failure = failure_of(
-                error,
+                original(error),
                 name=run.deployment,
                 method=run.method.name,
                 run_id=run.id,
@@ -146,7 +147,7 @@ class Executor:
             nonlocal has_begun
             has_begun = True
             try:
-                return function(*args)
+                return contained(function, ChannelClosed)(*args)
             finally:
                 with suppress(RuntimeError):  # the event loop is gone
                     loop.call_soon_threadsafe(release)
@@ -211,8 +212,8 @@ def _log(run: Run, failure: HayserveError) -> None:
     """The caller gets the failure; the operator, here and only here, the traceback."""
     if isinstance(failure, WrapperRefused | InvalidRequest):
         return
-    logger.error(
-        "run_failed",
-        extra={"run_id": run.id, "deployment": run.deployment, "method": run.method.name},
-        exc_info=failure.__cause__,
-    )
+    known = {"run_id": run.id, "deployment": run.deployment, "method": run.method.name}
+    try:
+        logger.error("run_failed", extra=known, exc_info=failure.__cause__)
+    except BaseException:  # noqa: BLE001 - user code: an exception may fail to be printed
+        logger.error("run_failed", extra={**known, "why": failure.message})  # noqa: TRY400

@@ -1,8 +1,10 @@
 """`POST /{name}/run` as its callers see it."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -518,3 +520,70 @@ async def test_a_run_under_way_when_the_server_stops_is_answered(
     assert caller.sent[0]["status"] == 503
     assert (b"retry-after", b"1") in caller.sent[0]["headers"]
     assert b"The server is stopping." in caller.sent[1]["body"]
+
+
+class Unready(HTTPException):
+    def __init__(self) -> None:
+        """Leaves out what its base class needs."""
+
+
+class Mute(Exception):
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+def its_own_cause() -> Exception:
+    error = ValueError("round and round")
+    error.__cause__ = error
+    setattr(error, "component_name", "c")  # noqa: B010 - what Haystack's errors have
+    return error
+
+
+def with_headers(headers: Any) -> HTTPException:
+    return HTTPException(400, "x", headers=headers)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Unready,
+        Mute,
+        Unprintable,
+        its_own_cause,
+        partial(with_headers, "abc"),
+        partial(with_headers, {"x": "a\r\nb: c"}),
+        partial(HTTPException, 999),
+        KeyboardInterrupt,
+        GeneratorExit,
+        asyncio.CancelledError,
+        BaseException,
+        lambda: BaseExceptionGroup("two", [KeyboardInterrupt(), ValueError()]),
+    ],
+)
+def test_whatever_a_wrapper_raises_is_one_answer_and_the_others_go_on(
+    make: Callable[[], BaseException],
+) -> None:
+    def run_api() -> str:
+        raise make()
+
+    async def run_api_async() -> str:
+        raise make()
+
+    def streamed() -> Generator[str]:
+        yield "one"
+        raise make()
+
+    with serve(
+        it=wrapping(run_api), later=wrapping(run_api_async), stream=wrapping(streamed)
+    ) as client:
+        for name in ("it", "later"):
+            answer = client.http.post(f"/{name}/run", json={})
+            assert answer.status_code == 500
+            assert answer.json()["code"] == "wrapper_failed"
+        assert client.http.post("/stream/run", json={}).text.startswith("one\n[error] ")
+        assert client.http.get("/readyz").status_code == 200

@@ -1,0 +1,31 @@
+"""What the event loop would take for its own leaves a thread as an ordinary exception."""
+
+import pytest
+
+from hayserve.wrappers.escaped import Escaped, contained, original
+
+
+class Passing(BaseException):
+    pass
+
+
+def raising(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("kind", [GeneratorExit, KeyboardInterrupt, SystemExit, BaseException])
+def test_what_is_no_exception_is_carried(kind: type[BaseException]) -> None:
+    error = kind()
+    with pytest.raises(Escaped) as caught:
+        contained(raising)(error)
+    assert original(caught.value) is error
+
+
+def test_exceptions_and_what_is_named_pass_as_they_are() -> None:
+    error = ValueError()
+    with pytest.raises(ValueError, match="") as caught:
+        contained(raising)(error)
+    assert original(caught.value) is error
+    with pytest.raises(Passing):
+        contained(raising, Passing)(Passing())
+    assert contained(str)(1) == "1"
