@@ -31,7 +31,7 @@ class PipelineWrapper(BasePipelineWrapper):
 
 
 class Greeter(BasePipelineWrapper):
-    def setup(self) -> None:
+    def setup(self) -> Any:
         pass
 
     def run_api(self, name: str) -> Any:
