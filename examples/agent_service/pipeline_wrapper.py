@@ -33,7 +33,9 @@ class PipelineWrapper(BasePipelineWrapper):
         """
         messages = [ChatMessage.from_user(question)]
         if stream:
-            return SSEStream(streaming_generator(self.agent, pipeline_run_args={"messages": messages}))
+            return SSEStream(
+                streaming_generator(self.agent, pipeline_run_args={"messages": messages})
+            )
         return self.agent.run(messages=messages)["last_message"].text
 
     def run_chat_completion(self, model: str, messages: list[dict], body: dict) -> Generator:

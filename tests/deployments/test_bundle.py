@@ -7,6 +7,7 @@ import pytest
 
 from hayserve.deployments.bundle import (
     Bundle,
+    check_alias,
     check_file_key,
     check_name,
     check_wrapper_is_in,
@@ -188,3 +189,14 @@ def test_other_paths_are_refused_with_the_reason(key: str, why: str) -> None:
         Bundle({key: b""})
     assert raised.value.message == why
     assert raised.value.param == "files"
+
+
+@pytest.mark.parametrize("alias", ["gpt-4o-mini", "openai/gpt-4o", "qwen3:8b", "a/b:c"])
+def test_aliases_may_be_what_others_call_their_models(alias: str) -> None:
+    check_alias(alias)
+
+
+@pytest.mark.parametrize("alias", ["", "/x", "x/", "a//b", "../b", "v1/x", "a b", "a/" * 60 + "a"])
+def test_other_aliases_are_refused(alias: str) -> None:
+    with pytest.raises(InvalidRequest):
+        check_alias(alias, reserved={"v1"})

@@ -1,6 +1,9 @@
 """Deployments come into service and leave it; over HTTP this is told in protocols/admin."""
 
+import importlib
 import logging
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from hayserve.deployments.deploy import Deployer, Order
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.store import Store
 from hayserve.deployments.target import Target, targets_in
-from hayserve.errors import NameTaken, NotReady
+from hayserve.errors import DeployRefused, NameTaken, NotReady
 
 pytestmark = pytest.mark.anyio
 
@@ -222,3 +225,28 @@ components:
 inputs: {name: prompt.name}
 outputs: {text: prompt.prompt}
 """
+
+
+async def test_a_refused_deploy_leaves_no_files_unless_they_are_what_is_served(
+    world: World,
+) -> None:
+    bundles = world.folder / "data" / "bundles" / "a"
+    refused = Order("a", Bundle.of_texts({"pipeline_wrapper.py": "import nowhere"}))
+    with pytest.raises(DeployRefused):
+        await world.deployer.deploy(refused)
+    assert [path for path in bundles.glob("*") if path.is_dir()] == []
+
+    (world.folder / "there.py").write_text("")
+    source = f"import sys; sys.path.append({str(world.folder)!r}); import there\n"
+    works_once = Order(
+        "a", Bundle.of_texts({"pipeline_wrapper.py": source + world.source("one")}), overwrite=True
+    )
+    await world.deployer.deploy(works_once)
+    (world.folder / "there.py").write_text("raise ValueError('gone')")
+    sys.modules.pop("there")
+    importlib.invalidate_caches()
+    shutil.rmtree(world.folder / "__pycache__", ignore_errors=True)
+    with pytest.raises(DeployRefused):
+        await world.deployer.deploy(works_once)
+    assert len([path for path in bundles.glob("*") if path.is_dir()]) == 1
+    sys.path.remove(str(world.folder))

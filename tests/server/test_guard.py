@@ -146,3 +146,13 @@ def test_origins_that_cors_allows_may_call(tmp_path: Path) -> None:
     with serving(tmp_path, insecure=False, cors_allow_origins=["*"]) as server:
         headers = {"origin": "https://c.example"}
         assert server.http.post("/it/run", json={}, headers=headers).status_code == 200
+
+
+def test_pages_that_cors_lets_call_may_still_not_deploy(tmp_path: Path) -> None:
+    with serving(tmp_path, insecure=False, cors_allow_origins=["https://a.example"]) as server:
+        assert server.settings.key_file is not None
+        headers = {
+            "origin": "https://a.example",
+            "authorization": f"Bearer {server.settings.key_file.read_text()}",
+        }
+        assert deploy(server, **headers) == 403

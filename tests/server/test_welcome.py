@@ -2,7 +2,7 @@ import json
 import shlex
 from typing import Annotated, Any, cast
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
 
 from hayserve import BasePipelineWrapper
@@ -22,6 +22,15 @@ class Agent(Wrapper):
         return question
 
     def run_chat_completion(self, model: str, messages: object, body: object) -> str:
+        return ""
+
+
+class Point(BaseModel):
+    x: int
+
+
+class Various(Wrapper):
+    def run_api(self, messages: list[int] | str, point: Point, either: Point | None) -> str:
         return ""
 
 
@@ -99,3 +108,23 @@ def test_the_first_deployment_can_be_tried_at_once() -> None:
 def test_examples_are_taken_from_the_wrapper() -> None:
     lines = welcome(registry_of(it=Exemplary()), url="http://localhost:1416").splitlines()
     assert sent_by(lines[-1]) == {"city": "It's Oslo", "day": "Hello!", "odd": [1]}
+
+
+def test_what_has_several_forms_is_shown_in_the_simplest() -> None:
+    lines = welcome(registry_of(it=Various()), url="http://localhost:1416").splitlines()
+    assert sent_by(lines[-1]) == {"messages": "Hello!", "point": {}, "either": {}}
+
+
+def test_where_all_failed_nothing_is_offered_to_try() -> None:
+    registry = Registry()
+    registry.fail(FailedDeployment("bad", DeployRefused("No.", hint="Try."), "command line"))
+    assert welcome(registry, url="http://localhost:1416") == (
+        "\nhayserve listens at http://localhost:1416\n  bad failed to load: No. Try.\n"
+    )
+
+
+def test_what_was_deployed_earlier_is_marked() -> None:
+    registry = Registry()
+    wrapper = Uploads()
+    registry.put(Deployment("old", wrapper, capabilities_of(wrapper, name="old")))
+    assert "  old (deployed earlier)" in welcome(registry, url="http://localhost:1416")

@@ -22,8 +22,8 @@ def test_what_is_no_exception_is_carried(kind: type[BaseException]) -> None:
 
 
 def test_exceptions_and_what_is_named_pass_as_they_are() -> None:
-    error = ValueError()
-    with pytest.raises(ValueError, match="") as caught:
+    error = ValueError("as it is")
+    with pytest.raises(ValueError, match="as it is") as caught:
         contained(raising)(error)
     assert original(caught.value) is error
     with pytest.raises(Passing):

@@ -21,9 +21,9 @@ def contained(function: Callable[P, R], *passing: type[BaseException]) -> Callab
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except (Exception, *passing):
-            raise
         except BaseException as error:  # user code: anything can come out of it
+            if isinstance(error, (Exception, *passing)):
+                raise
             raise Escaped from error
 
     return call
