@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -226,6 +227,28 @@ def test_a_file_that_cannot_be_replaced_leaves_no_draft(store: Store, tmp_path: 
     with pytest.raises(IsADirectoryError):
         store.record(entry_of(FIRST))
     assert not list((tmp_path / "state" / "deployments").glob(".*"))
+
+
+def test_another_process_may_have_saved_the_bundle_meanwhile(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def late(draft: Path, folder: Path) -> Path:
+        Store(tmp_path / "state").save_bundle("weather", FIRST)
+        return rename(draft, folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", once(late, rename))
+        folder = store.save_bundle("weather", FIRST)
+    assert files_in(folder) == dict(FIRST.files)
+    assert [path for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def once(first: Callable[..., Path], then: Callable[..., Path]) -> Callable[..., Path]:
+    """A function that is `first` when it is called, and `then` from there on."""
+    calls = iter([first])
+    return lambda *args: next(calls, then)(*args)
 
 
 def test_two_processes_may_save_the_same_bundle_at_once(tmp_path: Path) -> None:

@@ -131,11 +131,12 @@ def test_pages_of_other_origins_start_no_runs(
 
 def test_origins_that_cors_allows_may_call(tmp_path: Path) -> None:
     put(tmp_path / "pipelines" / "it")
-    allowed = {
-        "cors_allow_origins": ["https://a.example"],
-        "cors_allow_origin_regex": "https://b.*",
-    }
-    with serving(tmp_path, insecure=False, **allowed) as server:
+    with serving(
+        tmp_path,
+        insecure=False,
+        cors_allow_origins=["https://a.example"],
+        cors_allow_origin_regex="https://b.*",
+    ) as server:
         for origin, status in {
             "https://a.example": 200,
             "https://b.example": 200,
