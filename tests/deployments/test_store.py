@@ -248,7 +248,11 @@ def test_another_process_may_have_saved_the_bundle_meanwhile(
 def once(first: Callable[..., Path], then: Callable[..., Path]) -> Callable[..., Path]:
     """A function that is `first` when it is called, and `then` from there on."""
     calls = iter([first])
-    return lambda *args: next(calls, then)(*args)
+
+    def call(*args: Path) -> Path:
+        return next(calls, then)(*args)
+
+    return call
 
 
 def test_two_processes_may_save_the_same_bundle_at_once(tmp_path: Path) -> None:
