@@ -12,7 +12,8 @@ from typer.main import get_command
 import hayserve
 from hayserve import errors
 from hayserve.cli.main import app
-from hayserve.server.app import RESERVED, create_app
+from hayserve.deployments.reserved import RESERVED
+from hayserve.server.app import create_app
 from hayserve.settings import load
 from hayserve.wrappers import chainlit_events, client_events, open_webui
 

@@ -3,7 +3,8 @@
     HayserveError
     ├── InvalidRequest          what the caller sent cannot be used
     │   ├── InvalidInput        … and these are the fields and why
-    │   └── TooLarge            … it is bigger than the server accepts
+    │   ├── TooLarge            … it is bigger than the server accepts
+    │   └── MethodNotAllowed    … the path exists and takes other methods
     ├── Unauthorized            no key, or not the right one
     ├── Forbidden               the key does not matter: this caller may not do this
     ├── NotFound                nothing has that name
@@ -83,6 +84,12 @@ class TooLarge(InvalidRequest):
     """The request is bigger than the server accepts."""
 
     code: ClassVar[str] = "too_large"
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The path exists and does not take this method."""
+
+    code: ClassVar[str] = "method_not_allowed"
 
 
 class Unauthorized(HayserveError):

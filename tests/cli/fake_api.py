@@ -27,6 +27,14 @@ STATUS: dict[str, Any] = {
             "state": "Failed",
             "error": {"message": "No module named 'numpi'.", "hint": "Is it spelled right?"},
         },
+        {"name": "edited", "aliases": [], "type": "agent", "state": "Loaded", "error": None},
+        {
+            "name": "edited",
+            "aliases": [],
+            "type": "unknown",
+            "state": "Failed",
+            "error": {"message": "SyntaxError: invalid syntax", "hint": ""},
+        },
     ],
 }
 

@@ -72,6 +72,16 @@ def test_one_that_could_not_be_loaded_is_shown_and_is_a_failure(
     assert "No module named 'numpi'." in shown.out
 
 
+def test_one_whose_newer_version_failed_is_served_and_says_why(
+    typed: Typed, server_url: str
+) -> None:
+    shown = typed("status", "edited", "--json", "--url", server_url)
+    assert shown.code == 0
+    one = json.loads(shown.out)
+    assert one["state"] == "Loaded"
+    assert one["error"]["message"] == "SyntaxError: invalid syntax"
+
+
 def test_one_that_is_not_there_is_an_error(typed: Typed, server_url: str) -> None:
     shown = typed("status", "absent", "--url", server_url)
     assert (shown.code, shown.out) == (1, "")

@@ -250,3 +250,12 @@ async def test_a_refused_deploy_leaves_no_files_unless_they_are_what_is_served(
         await world.deployer.deploy(works_once)
     assert len([path for path in bundles.glob("*") if path.is_dir()]) == 1
     sys.path.remove(str(world.folder))
+
+
+async def test_a_refused_redeploy_says_that_the_old_one_goes_on(world: World) -> None:
+    await world.deployer.deploy(world.order("a"))
+    bundle = Bundle.of_texts({"pipeline_wrapper.py": "import nowhere"})
+    with pytest.raises(DeployRefused) as caught:
+        await world.deployer.deploy(Order("a", bundle, overwrite=True))
+    assert caught.value.hint.endswith("What was deployed before goes on serving.")
+    assert world.says("a") == "a"

@@ -121,7 +121,7 @@ def test_an_exception_at_import_is_told_with_its_place(tmp_path: Path) -> None:
         "'weather' cannot be loaded: ValueError: bad …/pipeline_wrapper.py "
         "(pipeline_wrapper.py line 3)."
     )
-    assert error.hint == "Correct the code and deploy again."
+    assert error.hint == "Correct the code and load it again."
     assert isinstance(error.__cause__, ValueError)
 
 
@@ -138,7 +138,7 @@ def test_a_syntax_error_is_told_with_its_line(tmp_path: Path) -> None:
         "'weather' cannot be loaded: SyntaxError: '(' was never closed "
         "(pipeline_wrapper.py line 2)."
     )
-    assert error.hint == "Correct pipeline_wrapper.py line 2 and deploy again."
+    assert error.hint == "Correct pipeline_wrapper.py line 2 and load it again."
 
 
 def test_source_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ def test_no_package_is_guessed_for_a_part_of_the_integrations(tmp_path: Path) ->
         ("import hayserve\nhayserve.get_last_user_mesage", "Did you mean 'get_last_user_message'?"),
         ("from .helper import gret", "Did you mean 'greet'?"),
         ("from .helper import Farewell", "The names there are 'greet'."),
-        ("from os import qqqqqqqq", "Correct the code and deploy again."),
-        ("raise ImportError('odd', name='hayserve')", "Correct the code and deploy again."),
+        ("from os import qqqqqqqq", "Correct the code and load it again."),
+        ("raise ImportError('odd', name='hayserve')", "Correct the code and load it again."),
     ],
 )
 def test_the_name_that_was_meant_is_told(tmp_path: Path, source: str, hint: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from haystack.components.agents import Agent
 from haystack.components.generators.chat import MockChatGenerator
 from haystack.dataclasses import ToolCall
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from hayserve import BasePipelineWrapper, streaming_generator
 from hayserve.errors import DeployRefused, Misconfigured, ServerRefused
@@ -236,3 +236,36 @@ def test_a_wrapper_that_streams_from_a_pipeline_is_served() -> None:
     with serve(it=Wrapper) as client:
         assert client.chat("it", "Hi").text == "one two"
         assert client.stream_chat("it", "Hi").text == "one two"
+
+
+class Streaming(BasePipelineWrapper):
+    def setup(self) -> None: ...
+
+    def run_api(self, *, fails: bool) -> Generator[str]:
+        yield "one\n"
+        yield "two"
+        if fails:
+            raise ValueError("lost it")
+
+
+def test_a_stream_is_its_whole_text_and_one_that_fails_is_raised() -> None:
+    with serve(stream=Streaming) as client:
+        assert client.run("stream", fails=False) == "one\ntwo"
+        with pytest.raises(ServerRefused, match="ValueError: lost it"):
+            client.run("stream", fails=True)
+
+
+class Raw(Greeter):
+    def run_api(self, name: str) -> Any:
+        return PlainTextResponse(name)
+
+
+def test_an_answer_of_another_type_is_its_text() -> None:
+    with serve(raw=Raw) as client:
+        assert client.run("raw", name="as it is") == "as it is"
+
+
+def test_what_is_wrong_with_the_input_reads_as_a_sentence() -> None:
+    with serve(greeter=Greeter) as client, pytest.raises(ServerRefused) as caught:
+        client.run("greeter", nom="x")
+    assert caught.value.message == "422: body.name: Field required"

@@ -59,7 +59,9 @@ class Run:
     port: Annotated[int | None, typer.Option("--port", "-p", help="The port to listen on.")] = None
     pipelines_dir: Annotated[
         Path | None,
-        typer.Option("--pipelines-dir", "-d", help="The folder where deployments are kept."),
+        typer.Option(
+            "--pipelines-dir", "-d", help="The folder that is served if no path is named."
+        ),
     ] = None
     root_path: Annotated[
         str | None, typer.Option(help="The path under which a proxy serves this server.")
@@ -68,7 +70,10 @@ class Run:
         str | None, typer.Option(help="A folder with modules that wrappers import.")
     ] = None
     reload: Annotated[
-        bool, typer.Option("--reload", "-r", help="Start anew when a served file changes.")
+        bool,
+        typer.Option(
+            "--reload", "-r", help="Load a deployment again when its code or YAML changes."
+        ),
     ] = False
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Ask nobody for a key, wherever it listens.")

@@ -3,6 +3,7 @@
 import typer
 
 from hayserve.deployments.bundle import check_name
+from hayserve.deployments.reserved import RESERVED
 from hayserve.errors import InvalidRequest
 
 
@@ -13,6 +14,6 @@ def check(name: str, *, param_hint: str) -> None:
         typer.BadParameter: The name is not allowed; the message says why.
     """
     try:
-        check_name(name)
+        check_name(name, reserved=RESERVED)
     except InvalidRequest as error:
         raise typer.BadParameter(str(error), param_hint=param_hint) from error

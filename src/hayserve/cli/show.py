@@ -68,7 +68,8 @@ def status(url: str, answer: Mapping[str, Any]) -> None:
 
 
 def deployments(listed: Iterable[Mapping[str, Any]]) -> None:
-    table = Table("№", "Name", "Aliases", "Type", "Status", "Error")
+    table = Table("№", "Name", "Aliases", "Type", "Status")
+    table.add_column("Error", overflow="fold")
     for number, one in enumerate(listed, start=1):
         table.add_row(*_row(number, one))
     Console().print(table)
@@ -88,7 +89,7 @@ def _row(number: int, one: Mapping[str, Any]) -> list[Text]:
 
 
 def _reason(error: Mapping[str, Any]) -> str:
-    return " ".join(part for part in (error.get("message"), error.get("hint")) if part)
+    return str(HayserveError(error.get("message") or "", hint=error.get("hint") or ""))
 
 
 def _say(console: Console, mark: tuple[str, str], message: str, *notes: str) -> None:

@@ -34,9 +34,11 @@ def _show_one(given: Status, one: dict[str, Any]) -> None:
 
 def _named(name: str, answer: Answer) -> dict[str, Any]:
     listed: list[dict[str, Any]] = answer.get("deployments", [])
-    for one in listed:
-        if name in {one.get("name"), *one.get("aliases", [])}:
-            return one
-    raise NotFound(
-        f"No deployment is named {name!r}.", hint="`hayserve status` lists what is deployed."
-    )
+    found = [one for one in listed if name in {one.get("name"), *one.get("aliases", [])}]
+    if not found:
+        raise NotFound(
+            f"No deployment is named {name!r}.", hint="`hayserve status` lists what is deployed."
+        )
+    # What is served, and beside it why a newer version of it could not be loaded.
+    failed = [one for one in listed if one.get("error") and one.get("name") == found[0].get("name")]
+    return {**found[0], "error": failed[-1]["error"]} if failed else found[0]

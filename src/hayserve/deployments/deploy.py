@@ -221,6 +221,8 @@ class Deployer:
                 extra={"deployment": order.name, "why": str(error)},
                 exc_info=error.__cause__,
             )
+            if served is not None:
+                error.hint = f"{error.hint} What was deployed before goes on serving.".lstrip()
             raise
 
     def _aliases_for(self, order: Order) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ _HOW_TO_BEGIN = (
     "Write `class PipelineWrapper(BasePipelineWrapper):` with a `setup` method and a `run_api` "
     "or `run_chat_completion` method."
 )
-_CORRECT = "Correct the code and deploy again."
+_CORRECT = "Correct the code and load it again."
 _INSTALLED_AS_EXTRA = frozenset({"fastapi", "fastapi_openai_compat"})
 # `haystack_integrations.components.generators.ollama` is in the distribution `ollama-haystack`.
 _INTEGRATION = re.compile(r"haystack_integrations\.(?:components\.)?[a-z_]+\.([a-z0-9_]+)")
@@ -125,7 +125,7 @@ def _hint(error: BaseException, place: str) -> str:
         case SystemExit():
             return "A wrapper must not end the process: take the call of `sys.exit()` out."
         case SyntaxError() if place:
-            return f"Correct {place} and deploy again."
+            return f"Correct {place} and load it again."
         case _:
             return _CORRECT
 

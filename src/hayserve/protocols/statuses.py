@@ -27,6 +27,7 @@ STATUSES: Mapping[type[HayserveError], Status] = MappingProxyType(
         errors.InvalidRequest: Status(422, 400, "invalid_request_error"),
         errors.InvalidInput: Status(422, 400, "invalid_request_error"),
         errors.TooLarge: Status(413, 413, "invalid_request_error"),
+        errors.MethodNotAllowed: Status(405, 405, "invalid_request_error"),
         errors.Unauthorized: Status(401, 401, "authentication_error"),
         errors.Forbidden: Status(403, 403, "permission_error"),
         errors.NotFound: Status(404, 404, "invalid_request_error"),

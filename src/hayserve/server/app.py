@@ -12,6 +12,7 @@ from starlette.routing import Route
 import hayserve
 from hayserve.deployments.deploy import Deployer
 from hayserve.deployments.registry import Registry
+from hayserve.deployments.reserved import RESERVED
 from hayserve.deployments.store import Store
 from hayserve.deployments.target import Target
 from hayserve.protocols.admin.routes import Admin
@@ -27,30 +28,6 @@ from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
 from hayserve.server.local_key import LocalKey
 from hayserve.server.middleware import LastAnswers, RootPath, RunIds
 from hayserve.settings import Settings, load
-
-# A deployment of one of these names would never, or not always, be asked. `chat`, `files` and
-# `responses` are not among them: nothing else is served at /chat/run.
-RESERVED = frozenset(
-    {
-        "a2a",
-        "console",
-        "deploy-yaml",
-        "deploy_files",
-        "docs",
-        "healthz",
-        "keys",
-        "mcp",
-        "metrics",
-        "models",
-        "openapi.json",
-        "readyz",
-        "redoc",
-        "runs",
-        "status",
-        "undeploy",
-        "v1",
-    }
-)
 
 
 def create_app(

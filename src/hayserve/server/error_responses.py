@@ -12,6 +12,7 @@ from starlette.routing import Match, Route
 from hayserve.errors import (
     HayserveError,
     InvalidRequest,
+    MethodNotAllowed,
     NotFound,
     NotReady,
     RunFailed,
@@ -135,6 +136,6 @@ def _known(request: Request, error: HTTPException) -> HayserveError:
     if error.status_code == 404:  # noqa: PLR2004 - HTTP
         return NotFound(f"There is nothing at {path}.", hint="See /docs.")
     if error.status_code == 405:  # noqa: PLR2004 - HTTP
-        return NotFound(f"{path} does not take {request.method}.", hint="See /docs.")
+        return MethodNotAllowed(f"{path} does not take {request.method}.", hint="See /docs.")
     said = f"{str(error.detail).rstrip('.')}."
     return InvalidRequest(said) if error.status_code < 500 else HayserveError(said)  # noqa: PLR2004 - HTTP

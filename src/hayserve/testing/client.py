@@ -57,10 +57,14 @@ class Client:
         Raises:
             ServerRefused: The server answered with an error.
         """
-        response = _checked(self.http.post(f"/{name}/run", json=parameters))
-        if response.headers["content-type"].startswith("application/json"):
+        headers = {"accept": "text/event-stream, */*"}
+        response = _checked(self.http.post(f"/{name}/run", json=parameters, headers=headers))
+        media_type = response.headers["content-type"]
+        if media_type.startswith("application/json"):
             answer = response.json()
             return answer["result"] if [*answer] == ["result"] else answer
+        if media_type.startswith("text/event-stream"):
+            return "".join(map(_said_in, response.text.split("\n\n")))
         return response.text
 
     def chat(self, model: str, messages: str | Sequence[Mapping[str, Any]], **body: Any) -> Answer:
@@ -202,7 +206,19 @@ def _checked(response: Any) -> Response:
 def _refusal(body: Mapping[str, Any], *, status: int) -> ServerRefused:
     error = body.get("error") or body
     message = error.get("message") or error.get("detail")
+    if isinstance(message, list):
+        problems = cast(list[dict[str, Any]], message)
+        message = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
     return ServerRefused(f"{status}: {message}", hint=str(error.get("hint", "")))
+
+
+def _said_in(frame: str) -> str:
+    """The text of one server-sent event; one with an error is raised."""
+    lines = frame.split("\n")
+    data = "\n".join(line[5:].removeprefix(" ") for line in lines if line.startswith("data:"))
+    if "event: error" in lines:
+        raise _refusal(json.loads(data), status=200)
+    return data
 
 
 def _joined(chunks: Sequence[Mapping[str, Any]]) -> Answer:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from httpx2 import Response
 
-from hayserve.server.app import RESERVED
+from hayserve.deployments.reserved import RESERVED
 from server.serving import HELLO, Server, greeting, put, serving, wrapper
 
 ECHO_YAML = """
