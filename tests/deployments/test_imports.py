@@ -320,3 +320,27 @@ def test_names_of_packages_that_are_gone_are_not_found() -> None:
 def test_listing_all_modules_still_works(load: Load) -> None:
     load("a", {"pipeline_wrapper.py": ""})
     assert any(found.name == "json" for found in pkgutil.iter_modules())
+
+
+def test_a_project_may_hold_its_own_environment_and_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages"
+    for place, word in ((environment, "installed_in_project"), (tmp_path / "src", "editable_here")):
+        place.mkdir(parents=True)
+        (place / f"{word}.py").write_text(f"word = {word!r}\n")
+        monkeypatch.syspath_prepend(str(place))
+    (tmp_path / "agents.py").write_text(
+        "import editable_here, installed_in_project\n"
+        "import haystack.dataclasses\n"
+        "from installed_in_project import word\n"
+    )
+    code = load_module(tmp_path, "agents", name="agent")
+    try:
+        assert code.module.word == "installed_in_project"
+        assert code.module.editable_here is sys.modules["editable_here"]
+        assert code.module.installed_in_project is sys.modules["installed_in_project"]
+    finally:
+        code.unload()
+        for word in ("editable_here", "installed_in_project"):
+            sys.modules.pop(word, None)

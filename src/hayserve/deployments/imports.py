@@ -23,7 +23,7 @@ import itertools
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
@@ -70,7 +70,9 @@ class PrivateImports(MetaPathFinder):
         readable = re.sub(r"\W", "_", deployment)
         package = f"{PRIVATE_PREFIX}{next(self._numbers)}_{readable}"
         self.search_path.hide(folder)
-        self._packages[package] = PrivatePackage(package, folder, deployment=deployment)
+        self._packages[package] = PrivatePackage(
+            package, folder, deployment=deployment, is_own=self.search_path.hides
+        )
         return package
 
     def remove(self, package: str) -> None:
@@ -96,10 +98,13 @@ class PrivateImports(MetaPathFinder):
 class PrivatePackage:
     """One folder as a package, and what an import in its files means."""
 
-    def __init__(self, name: str, folder: str, *, deployment: str) -> None:
+    def __init__(
+        self, name: str, folder: str, *, deployment: str, is_own: Callable[[str], bool]
+    ) -> None:
         self.name = name
         self.folder = folder
         self._deployment = deployment
+        self._is_own = is_own
         self._builtins = {**vars(builtins), "__import__": self.import_}
         self._roots: list[Names] = [()]
         self._entries_seen: set[str] = set()
@@ -181,7 +186,8 @@ class PrivatePackage:
             if entry in self._entries_seen:
                 continue
             self._entries_seen.add(entry)
-            if is_inside(entry, self.folder):
+            # Not what was there before: a project's own `src`, or its virtual environment.
+            if is_inside(entry, self.folder) and self._is_own(entry):
                 root = Path(entry).resolve().relative_to(self.folder).parts
                 self._roots.append(root)
 
