@@ -329,7 +329,7 @@ def test_a_project_may_hold_its_own_environment_and_sources(
     for place, word in ((environment, "installed_in_project"), (tmp_path / "src", "editable_here")):
         place.mkdir(parents=True)
         (place / f"{word}.py").write_text(f"word = {word!r}\n")
-        monkeypatch.syspath_prepend(str(place))
+        monkeypatch.setattr(sys, "path", [str(place), *sys.path])
     (tmp_path / "agents.py").write_text(
         "import editable_here, installed_in_project\n"
         "import haystack.dataclasses\n"
