@@ -74,6 +74,33 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".hayserve"), description="Where the server keeps what was deployed to it."
     )
+    database_url: SecretStr | None = Field(
+        None,
+        description="The database that servers share; by default a SQLite file in the data folder.",
+    )
+    setup_timeout: int = Field(
+        300, ge=1, description="How long loading and `setup()` of a deployment may take, in seconds."
+    )
+    setup_memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory that a deployment may take while it is tried out, in MB; 0 is all.",
+    )
+    max_bundle_mb: int = Field(
+        100, ge=1, description="How large the files of one deployment may be together, in MB."
+    )
+    max_bundle_files: int = Field(
+        10_000, ge=1, description="How many files one deployment may have."
+    )
+    worker_timeout: int = Field(
+        30, ge=1, description="After how many seconds without a sign a worker is replaced."
+    )
+    drain_delay: int = Field(
+        0,
+        ge=0,
+        le=300,
+        description="How long a stopping server still takes requests, in seconds.",
+    )
     insecure: bool = Field(
         default=False,
         description="Deploys without a key, from any host and origin, on any address.",

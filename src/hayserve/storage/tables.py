@@ -1,0 +1,138 @@
+"""The tables: what should be served, what was served before, and who serves."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# The bytes of a file, once, whatever number of bundles it is in.
+contents = Table(
+    "contents",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# The files of a deployment: paths and the hashes of their contents.
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("files", JSON, nullable=False),
+    Column("size", Integer, nullable=False),
+)
+
+# What was ever accepted under a name; a row never changes.
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(10), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("place", Text, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("skip_mcp", Boolean, nullable=False),
+    Column("origin", String(20), nullable=False),
+    Column("deployed_by", Text, nullable=False),
+    Column("deployed_from", Text, nullable=False),
+    Column("deployed_at", Float, nullable=False),
+)
+
+# What should be served: the active revision of each name, null after an undeploy.
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("revision", Integer),
+    Column("aliases", JSON, nullable=False),
+    Column("keep", Boolean, nullable=False),
+    Column("position", Integer, nullable=False),
+)
+
+# Every name and alias that is taken: two deployments cannot have one, wherever they are made.
+names = Table(
+    "names",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("deployment", String(200), ForeignKey("deployments.name"), nullable=False, index=True),
+)
+
+# What was or is being changed, and how far it has come. While it is open, `open_name` keeps
+# a second change of the same deployment out.
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(200), nullable=False, index=True),
+    Column("open_name", String(200)),
+    Column("action", String(20), nullable=False),
+    Column("revision", Integer),
+    Column("aliases", JSON, nullable=False),
+    Column("keep", Boolean, nullable=False),
+    Column("stage", String(20), nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("coordinator", String(64), nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_from", Text, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("ended_at", Float),
+    UniqueConstraint("open_name"),
+    sqlite_autoincrement=True,
+)
+
+# How far each worker has come with a change that is open.
+answers = Table(
+    "answers",
+    metadata,
+    Column(
+        "change",
+        Integer,
+        ForeignKey("changes.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("worker", String(64), primary_key=True),
+    Column("stage", String(20), nullable=False),
+    Column("error", JSON),
+)
+
+# The processes that serve. `beat` counts up while one lives.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("node", String(200), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("beat", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+)
+
+# What each node was started with, as it was when it was last looked at.
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("node", String(200), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("digest", String(64), nullable=False),
+)
