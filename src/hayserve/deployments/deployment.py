@@ -1,9 +1,10 @@
 """A deployment: a wrapper that is loaded and has a name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from hayserve.deployments.uses import Uses
 from hayserve.errors import HayserveError
 from hayserve.wrappers.base import BasePipelineWrapper, Kind
 from hayserve.wrappers.capabilities import Capabilities
@@ -26,6 +27,8 @@ class Deployment:
         origin: Where it came from: what the server was started with, or a deploy.
         skip_mcp: Whether it is kept out of the list of MCP tools.
         loaded_at: When its `setup()` had ended, in UTC.
+        number: Which revision of its name it is, from 1; 0 if it is none.
+        uses: Who uses it at the moment.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Deployment:
     origin: Origin = "deployed"
     loaded_at: datetime | None = None
     skip_mcp: bool = False
+    number: int = 0
+    uses: Uses = field(default_factory=Uses, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """What can be served, as a path on the command line names it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 from hayserve.deployments.bundle import WRAPPER_FILE
 from hayserve.deployments.deployment import Origin
@@ -33,6 +34,7 @@ class Target:
         description: One line for people; empty to take the wrapper's own.
         skip_mcp: Whether it is kept out of the list of MCP tools.
         thing: The agent, pipeline or wrapper itself, for kind "thing".
+        parameters: What its `setup()` is given, by name.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Target:
     description: str = ""
     skip_mcp: bool = False
     thing: object = None
+    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
 
 def targets_at(text: str, *, origin: Origin = "command line") -> list[Target]:
