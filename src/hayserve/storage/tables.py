@@ -126,13 +126,17 @@ workers = Table(
     Column("pid", Integer, nullable=False),
     Column("beat", Integer, nullable=False),
     Column("started_at", Float, nullable=False),
+    Column("failed", JSON, nullable=False),
 )
 
-# What each node was started with, as it was when it was last looked at.
+# What each node was started with, as it was when it was last looked at; `error` says why it could
+# not be served.
 declarations = Table(
     "declarations",
     metadata,
     Column("node", String(200), primary_key=True),
     Column("name", String(200), primary_key=True),
     Column("digest", String(64), nullable=False),
+    Column("origin", String(20), nullable=False),
+    Column("error", JSON),
 )
