@@ -15,6 +15,7 @@
     │   ├── WrapperFailed       … because the wrapper's code raised
     │   └── WrapperRefused      … because the wrapper raised an `HTTPException`
     ├── NotReady                the server is starting or stopping
+    ├── StorageUnavailable      the database does not answer
     ├── ServerUnreachable       the command line found no server
     ├── ServerRefused           the command line was told no by the server
     └── Misconfigured           a setting or an argument of the server cannot be used
@@ -25,7 +26,7 @@ shown to whoever called. What only the operator may see goes to the log.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 def sentence(text: str) -> str:
@@ -160,6 +161,12 @@ class NotReady(HayserveError):
     code: ClassVar[str] = "not_ready"
 
 
+class StorageUnavailable(HayserveError):
+    """The database of the server cannot be reached, or does not answer in time."""
+
+    code: ClassVar[str] = "storage_unavailable"
+
+
 class ServerUnreachable(HayserveError):
     """The command line found no server at the address it was given."""
 
@@ -176,3 +183,20 @@ class Misconfigured(HayserveError):
     """A setting or a command-line argument cannot be used."""
 
     code: ClassVar[str] = "misconfigured"
+
+
+def as_fields(error: HayserveError) -> dict[str, Any]:
+    """An error as it goes to another process."""
+    return {
+        "type": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint,
+        "param": error.param,
+    }
+
+
+def from_fields(fields: Mapping[str, Any]) -> HayserveError:
+    """The error that `as_fields` was given, or the nearest that can be made of it."""
+    kinds = {kind.__name__: kind for kind in (InvalidRequest, TooLarge, NotFound, Misconfigured)}
+    kind = kinds.get(fields["type"], DeployRefused)
+    return kind(fields["message"], hint=fields["hint"], param=fields["param"])

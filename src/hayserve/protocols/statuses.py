@@ -38,6 +38,7 @@ STATUSES: Mapping[type[HayserveError], Status] = MappingProxyType(
         errors.WrapperFailed: Status(500, 500, "server_error"),
         errors.WrapperRefused: Status(500, 500, "server_error"),  # its own status is used instead
         errors.NotReady: Status(503, 503, "server_error"),
+        errors.StorageUnavailable: Status(503, 503, "server_error"),
         errors.ServerUnreachable: Status(502, 502, "server_error"),
         errors.ServerRefused: Status(502, 502, "server_error"),
         errors.Misconfigured: Status(500, 500, "server_error"),

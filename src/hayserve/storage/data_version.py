@@ -1,0 +1,43 @@
+"""Changes of an SQLite file: a number that differs after another connection's commit."""
+
+import sqlite3
+
+from hayserve.storage.commits import Commits
+
+
+class DataVersion:
+    """Asks <https://www.sqlite.org/pragma.html#pragma_data_version> on a connection of its own."""
+
+    is_polled = True
+
+    def __init__(self, path: str, commits: Commits) -> None:
+        self._path = path
+        self._commits = commits
+        self._connection: sqlite3.Connection | None = None
+        self._seen: int | None = None
+        self.changed()
+
+    def changed(self) -> bool:
+        try:
+            now = self._ask()
+        except sqlite3.Error:  # the disk failed; when it is back, anything may have changed
+            self.close()
+            now = None
+        before, self._seen = self._seen, now
+        return now is not None and now != before
+
+    def pause(self, seconds: float) -> None:
+        self._commits.wait(seconds, past=self._commits.number)
+
+    def wake(self) -> None:
+        self._commits.wake()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _ask(self) -> int:
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, check_same_thread=False)
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])

@@ -1,0 +1,140 @@
+"""The database of a server: opened once, read and written by any number of threads."""
+
+import logging
+import sqlite3
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from hayserve.errors import Misconfigured, StorageUnavailable
+from hayserve.storage.address import address
+from hayserve.storage.commits import Commits
+from hayserve.storage.sqlite import make_file, sqlite_engine, write_ahead
+from hayserve.storage.tables import metadata
+
+logger = logging.getLogger(__name__)
+
+
+class Database:
+    """One database. Its methods block; call them in threads.
+
+    Args:
+        url: `sqlite:///path/to/file.db`, `sqlite://` (in memory, gone when it is closed) or
+            `postgresql://user:password@host/database`.
+
+    Raises:
+        Misconfigured: No database of a kind that is known.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.address = address(url)
+        self.commits = Commits()
+        self._engine: Engine | None = None
+        # In memory there is one connection, and threads take turns.
+        self._turn: AbstractContextManager[Any] = (
+            RLock() if self.address.is_in_memory else nullcontext()
+        )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes can see it."""
+        return not self.address.is_in_memory
+
+    @property
+    def engine(self) -> Engine:
+        if self._engine is None:
+            raise StorageUnavailable(f"The database {self.address.shown} is not open")
+        return self._engine
+
+    def open(self) -> None:
+        """Make what is missing, and bring the tables to the version that this program needs.
+
+        Raises:
+            Misconfigured: It cannot be reached or opened, or belongs to a newer program.
+        """
+        try:
+            self._engine = self._reached()
+            with self._engine.connect().execution_options(writing=True) as c, c.begin():
+                metadata.create_all(c)
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self.close()
+            raise Misconfigured(
+                f"The database {self.address.shown} cannot be opened: {reason_of(error)}",
+                hint="Check the setting `database_url`, and who may read and write there.",
+            ) from error
+
+    def close(self) -> None:
+        """Close its connections; what is under way in other threads ends first."""
+        if self._engine is not None:
+            with self._turn:
+                self._engine.dispose()
+                self._engine = None
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """A connection that sees one state of the database from its first query to its last.
+
+        Raises:
+            StorageUnavailable: The database does not answer.
+        """
+        with self._answered(), self._turn, self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """A connection in a transaction that ends with the block; one at a time, everywhere.
+
+        Raises:
+            StorageUnavailable: The database does not answer, or others write for too long.
+        """
+        with self._answered():
+            writer = self.engine.execution_options(writing=True)
+            with self._turn, writer.begin() as connection:
+                yield connection
+        self.commits.add()
+
+    def _reached(self) -> Engine:
+        if not self.address.is_in_memory:
+            path = Path(self.address.url.database or "")
+            make_file(path)
+            write_ahead(path)
+        return sqlite_engine(self.address)
+
+    @contextmanager
+    def _answered(self) -> Generator[None]:
+        try:
+            yield
+        except (DBAPIError, PoolExhausted) as error:
+            if not is_the_databases_fault(error):
+                raise
+            extra = {"database": self.address.shown, "reason": reason_of(error)}
+            logger.warning("storage_unavailable", extra=extra)
+            raise StorageUnavailable(
+                "The server's database does not answer",
+                hint="Try again; the server's log says why.",
+            ) from error
+
+
+def is_the_databases_fault(error: SQLAlchemyError) -> bool:
+    """Whether the database failed, and not the statement."""
+    failed = isinstance(error, OperationalError | InterfaceError | PoolExhausted)
+    # A damaged file is told with the class that all others come from.
+    return failed or type(error) is DatabaseError
+
+
+def reason_of(error: Exception) -> str:
+    """What the database said, without the statement and its values."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return said.strip().partition("\n")[0]

@@ -1,0 +1,64 @@
+"""How SQLite is used: one writer at a time, readers never wait, commits survive a power cut."""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from time import monotonic, sleep
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+
+from hayserve.storage.address import Address
+
+BUSY_SECONDS = 10.0
+
+
+def sqlite_engine(address: Address) -> Engine:
+    """Connections to the database; those with the option `writing` take the writer's lock."""
+    arguments = {"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False}
+    if address.is_in_memory:
+        engine = create_engine(
+            "sqlite://", connect_args=arguments, poolclass=StaticPool, hide_parameters=True
+        )
+    else:
+        engine = create_engine(address.url, connect_args=arguments, hide_parameters=True)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def make_file(path: Path) -> None:
+    """An empty file and its folder that only this user can read, unless they exist."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # A file that exists is not even opened: closing it would give up SQLite's locks on it.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def write_ahead(path: Path, *, patience_seconds: float = BUSY_SECONDS) -> None:
+    """Switch the file to the write-ahead log for good; a file that is there already stays.
+
+    SQLite itself does not wait for its lock here, whatever the busy timeout is.
+    """
+    deadline = monotonic() + patience_seconds
+    with closing(sqlite3.connect(path, timeout=0)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError:
+                if monotonic() > deadline:
+                    raise
+                sleep(0.01)
+            else:
+                return
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin(connection: Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
