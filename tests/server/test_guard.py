@@ -1,12 +1,10 @@
-"""Who may deploy, and where the server may listen."""
+"""Who may deploy."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hayserve.errors import Misconfigured
-from hayserve.server.guard import check_address, is_loopback
 from server.serving import HELLO, Server, put, serving
 
 
@@ -90,20 +88,6 @@ def test_an_insecure_server_asks_nobody(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         assert deploy(server, host="evil.example", origin="https://evil.example") == 200
     assert not (tmp_path / "key").exists()
-
-
-@pytest.mark.parametrize("host", ["localhost", "Localhost", "127.0.0.1", "127.0.0.2", "::1"])
-def test_loopback_needs_no_consent(host: str) -> None:
-    assert is_loopback(host)
-    check_address(host, insecure=False)
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.1", "my-laptop", "localhost.x"])
-def test_any_other_address_needs_consent(host: str) -> None:
-    with pytest.raises(Misconfigured, match="has no keys yet") as refused:
-        check_address(host, insecure=False)
-    assert "--insecure" in refused.value.hint
-    check_address(host, insecure=True)
 
 
 @pytest.mark.parametrize(

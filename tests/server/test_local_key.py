@@ -53,3 +53,15 @@ def test_a_key_is_taken_away_unless_it_is_anothers(tmp_path: Path) -> None:
     other.remove(file)
     assert not file.exists()
     other.remove(file)
+
+
+def test_a_worker_has_its_parents_key() -> None:
+    key = LocalKey()
+    assert LocalKey(key.value).value == key.value
+
+
+def test_a_key_is_kept_for_a_while(tmp_path: Path) -> None:
+    key, file = LocalKey(), tmp_path / "key"
+    with key.kept_at(file):
+        assert file.read_text() == key.value
+    assert not file.exists()

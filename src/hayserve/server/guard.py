@@ -5,7 +5,6 @@ so the key is asked for, and `Host` and `Origin` are checked, which a page canno
 """
 
 import hmac
-import ipaddress
 import re
 from collections.abc import Awaitable, Callable
 
@@ -14,38 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hayserve.errors import Forbidden, Misconfigured, Unauthorized
+from hayserve.errors import Forbidden, Unauthorized
 from hayserve.server.error_responses import error_response
+from hayserve.server.sockets import is_loopback
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d+)?", re.ASCII)
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    name = host.removeprefix("[").removesuffix("]")
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def check_address(host: str, *, insecure: bool) -> None:
-    """Refuse to listen where others can reach a server without keys.
-
-    Raises:
-        Misconfigured: `host` is not loopback and `insecure` was not asked for.
-    """
-    if not insecure and not is_loopback(host):
-        raise Misconfigured(
-            f"Listening on {host!r} would let others on the network call this server, "
-            "and it has no keys yet.",
-            hint="Listen on localhost, or, behind a proxy that checks who calls, "
-            "add `--insecure` (HAYSERVE_INSECURE=1).",
-            param="host",
-        )
 
 
 class ForeignPages:

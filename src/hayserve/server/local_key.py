@@ -2,17 +2,35 @@
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hayserve.errors import Misconfigured
 
 
 class LocalKey:
-    """A new key for one run of a server."""
+    """The key for one run of a server.
 
-    def __init__(self) -> None:
-        self.value = f"hs_local_{secrets.token_urlsafe(32)}"
+    Args:
+        value: The key; by default a new one. Workers are given the one that their parent made.
+    """
+
+    def __init__(self, value: str | None = None) -> None:
+        self.value = value or f"hs_local_{secrets.token_urlsafe(32)}"
+
+    @contextmanager
+    def kept_at(self, path: Path) -> Generator[None]:
+        """Have it in the file at `path` for as long as the block lasts.
+
+        Raises:
+            Misconfigured: The file cannot be written.
+        """
+        self.write(path)
+        try:
+            yield
+        finally:
+            self.remove(path)
 
     def write(self, path: Path) -> None:
         """Put it into the file at `path`, in place of what is there.

@@ -14,9 +14,8 @@ from starlette.applications import Starlette
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target, named, targets_at
 from hayserve.server.app import create_app
-from hayserve.server.guard import check_address
 from hayserve.server.logs import configure_logs
-from hayserve.server.sockets import listen, port_of
+from hayserve.server.sockets import check_address, listen, port_of
 from hayserve.server.welcome import welcome
 from hayserve.settings import Settings, load
 

@@ -1,6 +1,7 @@
 """Takes the address that the server listens on, before anything else is done."""
 
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import Sequence
@@ -10,6 +11,33 @@ from hayserve.errors import Misconfigured
 
 Address = tuple[Any, ...]
 _BACKLOG = 2048
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    name = host.removeprefix("[").removesuffix("]")
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def check_address(host: str, *, insecure: bool) -> None:
+    """Refuse to listen where others can reach a server without keys.
+
+    Raises:
+        Misconfigured: `host` is not loopback and `insecure` was not asked for.
+    """
+    if not insecure and not is_loopback(host):
+        raise Misconfigured(
+            f"Listening on {host!r} would let others on the network call this server, "
+            "and it has no keys yet.",
+            hint="Listen on localhost, or, behind a proxy that checks who calls, "
+            "add `--insecure` (HAYSERVE_INSECURE=1).",
+            param="host",
+        )
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

@@ -1,0 +1,19 @@
+"""Which part of a server's work one of its workers has."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What one worker does beside answering requests.
+
+    Args:
+        number: The place of this worker, from 1. A replacement has the number of the one before.
+        declares: It brings what the command line names into the database; exactly one does, once.
+        watches: It watches the files of that for changes, if any worker is to; exactly one does,
+            and its replacement goes on with it.
+    """
+
+    number: int = 1
+    declares: bool = True
+    watches: bool = True
