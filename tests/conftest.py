@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["databases"]
+
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # read when Haystack is imported
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import (
     DatabaseError,
     DBAPIError,
@@ -21,8 +21,10 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from hayserve.errors import Misconfigured, StorageUnavailable
 from hayserve.storage.address import address
 from hayserve.storage.commits import Commits
-from hayserve.storage.sqlite import make_file, sqlite_engine, write_ahead
-from hayserve.storage.tables import metadata
+from hayserve.storage.engines import Engines
+from hayserve.storage.migrate import bring_up_to_date
+from hayserve.storage.postgres import postgres_engines
+from hayserve.storage.sqlite import make_file, sqlite_engines, write_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.address = address(url)
         self.commits = Commits()
-        self._engine: Engine | None = None
+        self._engines: Engines | None = None
         # In memory there is one connection, and threads take turns.
         self._turn: AbstractContextManager[Any] = (
             RLock() if self.address.is_in_memory else nullcontext()
@@ -53,10 +55,10 @@ class Database:
         return not self.address.is_in_memory
 
     @property
-    def engine(self) -> Engine:
-        if self._engine is None:
+    def engines(self) -> Engines:
+        if self._engines is None:
             raise StorageUnavailable(f"The database {self.address.shown} is not open")
-        return self._engine
+        return self._engines
 
     def open(self) -> None:
         """Make what is missing, and bring the tables to the version that this program needs.
@@ -65,9 +67,11 @@ class Database:
             Misconfigured: It cannot be reached or opened, or belongs to a newer program.
         """
         try:
-            self._engine = self._reached()
-            with self._engine.connect().execution_options(writing=True) as c, c.begin():
-                metadata.create_all(c)
+            self._engines = self._found()
+            bring_up_to_date(self._engines)
+        except Misconfigured:
+            self.close()
+            raise
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             self.close()
             raise Misconfigured(
@@ -77,10 +81,10 @@ class Database:
 
     def close(self) -> None:
         """Close its connections; what is under way in other threads ends first."""
-        if self._engine is not None:
+        if self._engines is not None:
             with self._turn:
-                self._engine.dispose()
-                self._engine = None
+                self._engines.close()
+                self._engines = None
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -89,7 +93,7 @@ class Database:
         Raises:
             StorageUnavailable: The database does not answer.
         """
-        with self._answered(), self._turn, self.engine.connect() as connection:
+        with self._answered(), self._turn, self.engines.reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -99,18 +103,18 @@ class Database:
         Raises:
             StorageUnavailable: The database does not answer, or others write for too long.
         """
-        with self._answered():
-            writer = self.engine.execution_options(writing=True)
-            with self._turn, writer.begin() as connection:
-                yield connection
+        with self._answered(), self._turn, self.engines.writer.begin() as connection:
+            yield connection
         self.commits.add()
 
-    def _reached(self) -> Engine:
+    def _found(self) -> Engines:
+        if not self.address.is_sqlite:
+            return postgres_engines(self.address)
         if not self.address.is_in_memory:
             path = Path(self.address.url.database or "")
             make_file(path)
             write_ahead(path)
-        return sqlite_engine(self.address)
+        return sqlite_engines(self.address)
 
     @contextmanager
     def _answered(self) -> Generator[None]:

@@ -6,15 +6,17 @@ from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import Connection, StaticPool, create_engine, event
 
 from hayserve.storage.address import Address
+from hayserve.storage.engines import Engines
 
 BUSY_SECONDS = 10.0
+WITHOUT_FOREIGN_KEYS = "hayserve_without_foreign_keys"
 
 
-def sqlite_engine(address: Address) -> Engine:
-    """Connections to the database; those with the option `writing` take the writer's lock."""
+def sqlite_engines(address: Address) -> Engines:
+    """Nothing is opened yet."""
     arguments = {"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False}
     if address.is_in_memory:
         engine = create_engine(
@@ -23,8 +25,10 @@ def sqlite_engine(address: Address) -> Engine:
     else:
         engine = create_engine(address.url, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
+    reader, writer = engine.execution_options(), engine.execution_options()
+    event.listen(reader, "begin", _begin_to_read)
+    event.listen(writer, "begin", _begin_to_write)
+    return Engines(reader, writer)
 
 
 def make_file(path: Path) -> None:
@@ -55,10 +59,15 @@ def write_ahead(path: Path, *, patience_seconds: float = BUSY_SECONDS) -> None:
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _begin(connection: Connection) -> None:
-    writing = connection.get_execution_options().get("writing", False)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+def _begin_to_read(connection: Connection) -> None:
+    connection.exec_driver_sql("PRAGMA query_only=ON")
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_to_write(connection: Connection) -> None:
+    keys = "OFF" if connection.get_execution_options().get(WITHOUT_FOREIGN_KEYS) else "ON"
+    connection.exec_driver_sql(f"PRAGMA foreign_keys={keys}")
+    connection.exec_driver_sql("PRAGMA query_only=OFF")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

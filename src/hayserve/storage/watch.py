@@ -7,6 +7,7 @@ from typing import Protocol
 from hayserve.storage.commits import Commits
 from hayserve.storage.data_version import DataVersion
 from hayserve.storage.database import Database
+from hayserve.storage.postgres import connection_arguments
 
 
 class Source(Protocol):
@@ -101,4 +102,8 @@ def watch(database: Database) -> Watch:
     """A watch of an open database, from now on."""
     if database.address.is_in_memory:
         return Watch(InMemory(database.commits))
-    return Watch(DataVersion(database.address.url.database or "", database.commits))
+    if database.address.is_sqlite:
+        return Watch(DataVersion(database.address.url.database or "", database.commits))
+    from hayserve.storage.notifications import Notifications  # noqa: PLC0415  needs the driver
+
+    return Watch(Notifications(connection_arguments(database.engines.reader)))
