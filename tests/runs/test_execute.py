@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from fastapi import HTTPException as FastAPIException
 from starlette.exceptions import HTTPException
@@ -338,6 +339,106 @@ async def test_a_run_that_is_cancelled_at_its_beginning_keeps_no_thread(moments:
         first.cancel()
         with anyio.fail_after(5):
             assert await executor.start(run_of(plain)).all_events() == [RunFinished("x")]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", [plain, async_plain, generator, async_generator])
+async def test_a_run_holds_its_deployment_from_its_start_to_its_end(
+    method: Callable[[], Any],
+) -> None:
+    run = run_of(method)
+    async with executing() as executor:
+        live = executor.start(run)
+        assert run.uses.count == 1
+        assert isinstance((await live.all_events())[-1], RunFinished)
+        with anyio.fail_after(5):
+            await run.uses.wait_unused()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("which", range(4))
+async def test_a_run_that_fails_lets_its_deployment_go(which: int) -> None:
+    run = run_of(fails(ValueError("broke"))[which])
+    async with executing() as executor:
+        await executor.start(run).all_events()
+        with anyio.fail_after(5):
+            await run.uses.wait_unused()
+
+
+@pytest.mark.anyio
+async def test_a_thread_holds_its_deployment_until_it_ends_though_its_run_was_cancelled() -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def works() -> None:
+        begun.set()
+        go.wait()
+
+    run = run_of(works)
+    async with executing() as executor:
+        live = executor.start(run)
+        with anyio.fail_after(5):
+            while not begun.is_set():
+                await anyio.wait_all_tasks_blocked()
+        live.cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert run.uses.count == 1
+        go.set()
+        with anyio.fail_after(5):
+            await run.uses.wait_unused()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("moments", range(8))
+@pytest.mark.parametrize("method", [plain, async_plain])
+async def test_a_run_that_is_cancelled_at_its_beginning_lets_its_deployment_go(
+    method: Callable[[], Any], moments: int
+) -> None:
+    run = run_of(method)
+    async with executing() as executor:
+        live = executor.start(run)
+        for _ in range(moments):
+            await anyio.lowlevel.checkpoint()
+        live.cancel()
+        with anyio.fail_after(5):
+            await run.uses.wait_unused()
+
+
+@pytest.mark.anyio
+async def test_a_thread_that_begins_after_its_run_was_given_up_calls_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late: list[Callable[[], Any]] = []
+    called: list[bool] = []
+
+    async def begins_later(work: Callable[[], Any], **_: Any) -> None:
+        late.append(work)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", begins_later)
+    run = run_of(lambda: called.append(True))
+    async with executing() as executor:
+        live = executor.start(run)
+        await anyio.wait_all_tasks_blocked()
+        live.cancel()
+        with anyio.fail_after(5):
+            await run.uses.wait_unused()
+        assert late[0]() is None
+    assert (called, run.uses.count) == ([], 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("moments", range(4))
+@pytest.mark.parametrize("method", [plain, async_plain])
+async def test_an_executor_that_stops_lets_all_deployments_go(
+    method: Callable[[], Any], moments: int
+) -> None:
+    run = run_of(method)
+    async with executing() as executor:
+        executor.start(run)
+        for _ in range(moments):
+            await anyio.lowlevel.checkpoint()
+    with anyio.fail_after(5):
+        await run.uses.wait_unused()
 
 
 @pytest.mark.anyio

@@ -72,6 +72,8 @@ class Executor:
     def start(self, run: Run) -> LiveRun:
         """Start `run`; its events come through the channel of what is returned.
 
+        From here on it holds its deployment.
+
         Raises:
             NotReady: The executor is not running.
         """
@@ -80,12 +82,18 @@ class Executor:
         stop = Stop()
         live = LiveRun(run, Channel(), stop)
         self._tasks.start_soon(self._execute, live, stop)
+        run.uses.take()  # here and not in the task: in between, the deployment could be closed
         return live
 
     async def _execute(self, live: LiveRun, stop: Stop) -> None:
         """Never raises: what comes out of one task of a task group ends all the others."""
-        if stop.cancel_called:
-            return
+        try:
+            if not stop.cancel_called:
+                await self._run(live, stop)
+        finally:
+            live.run.uses.give_back()
+
+    async def _run(self, live: LiveRun, stop: Stop) -> None:
         context = RunContext(live.run.id, streaming_components=self._streaming_components)
         current_run.set(context)
         with stop:
@@ -121,31 +129,34 @@ class Executor:
         if run.method.is_async:
             value = run.method.function(**run.arguments)
         else:
-            value = await self._in_thread(_call, run, channel)
+            value = await self._in_thread(run, _call, run, channel)
         if isawaitable(value):
             value = await value
         stream = stream_in(value)
         if stream is None:
             return value
         if stream.items is not None:
-            await self._in_thread(_pump, stream.items, stream.sse, channel)
+            await self._in_thread(run, _pump, stream.items, stream.sse, channel)
         if stream.async_items is not None:
             await _pump_async(stream.async_items, stream.sse, channel)
         return None
 
-    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call `function` in a thread. A thread whose run was cancelled counts until it ends."""
+    async def _in_thread(self, run: Run, function: Callable[..., Any], *args: Any) -> Any:
+        """Call `function` in a thread, which counts and holds the deployment until it ends.
+
+        That may be long after its run was cancelled.
+        """
         loop = asyncio.get_running_loop()
         borrower = object()
-        has_begun = False
+        tickets = [borrower]  # for the thread to begin, or for its run to give it up
 
         def release() -> None:
-            with suppress(RuntimeError):  # released before
-                self._limiter.release_on_behalf_of(borrower)
+            self._limiter.release_on_behalf_of(borrower)
+            run.uses.give_back()
 
         def work() -> Any:
-            nonlocal has_begun
-            has_begun = True
+            if not _is_taken(tickets):
+                return None
             try:
                 return contained(function, ChannelClosed)(*args)
             finally:
@@ -153,13 +164,22 @@ class Executor:
                     loop.call_soon_threadsafe(release)
 
         await self._limiter.acquire_on_behalf_of(borrower)
+        run.uses.take()
         try:
             return await anyio.to_thread.run_sync(
                 work, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
             )
         finally:
-            if not has_begun:
+            if _is_taken(tickets):
                 release()
+
+
+def _is_taken(tickets: list[object]) -> bool:
+    """Take the one ticket; only one thread gets it."""
+    with suppress(IndexError):
+        tickets.pop()
+        return True
+    return False
 
 
 def _call(run: Run, channel: Channel) -> Any:

@@ -2,9 +2,10 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from hayserve.deployments.uses import Uses
 from hayserve.wrappers.capabilities import Method
 
 
@@ -17,12 +18,14 @@ class Run:
         deployment: The name of the deployment, for messages.
         method: What is called.
         arguments: Its keyword arguments.
+        uses: The deployment's, which the run holds until its code has really ended.
     """
 
     id: str
     deployment: str
     method: Method
     arguments: Mapping[str, Any]
+    uses: Uses = field(default_factory=Uses, compare=False)
 
 
 def new_id() -> str:

@@ -49,10 +49,10 @@ def test_the_wrapper_gets_everything_that_the_client_sent() -> None:
     tool = {"type": "function", "function": {"name": "weather"}}
     options = {"include_usage": True, "new": None}
     data = sent(temperature=0.5, tools=[tool], stream_options=options, user=None, n=1)
-    run = run_of(
-        read_request(data), deployed("it", Chat()), run_id="0123", headers=Headers({"x-a": "b"})
-    )
+    it = deployed("it", Chat())
+    run = run_of(read_request(data), it, run_id="0123", headers=Headers({"x-a": "b"}))
     assert (run.id, run.deployment, run.method.name) == ("0123", "it", "run_chat_completion")
+    assert run.uses is it.uses
     assert run.arguments == {
         "model": "it",
         "messages": [USER],

@@ -64,6 +64,14 @@ def test_a_plain_text_is_one_user_message() -> None:
     assert run.arguments["input_items"] == [{"type": "message", "role": "user", "content": "Hi"}]
 
 
+def test_the_run_holds_its_deployment() -> None:
+    wrapper = Responds()
+    deployment = Deployment("echo", wrapper, capabilities_of(wrapper, name="echo"))
+    run = run_of(decode(asked(input="Hi")), deployment, run_id="0" * 24, headers=Headers())
+
+    assert run.uses is deployment.uses
+
+
 def test_items_are_handed_over_as_they_were_sent() -> None:
     items = [{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}, {"odd": 1}]
 

@@ -7,7 +7,10 @@ from openai.types import FileObject
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from hayserve.deployments.deployment import Deployment
+from hayserve.protocols.openai_responses.files import Upload, upload_run
 from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.capabilities import capabilities_of
 from protocols.openai_responses.serving import serving
 
 FILES = {"file": ("a.txt", b"abc", "text/plain")}
@@ -87,6 +90,14 @@ async def test_an_async_wrapper_may_describe_the_file_with_a_model() -> None:
         answer = await client.post("/v1/files", files=FILES, data=PURPOSE)
 
     assert answer.json()["id"] == "file-1"
+
+
+async def test_the_run_of_an_upload_holds_its_deployment() -> None:
+    stores = Stores()
+    deployment = Deployment("stores", stores, capabilities_of(stores, name="stores"))
+    run = upload_run(Upload("a.txt", None, b"abc", "user_data"), deployment, run_id="r1")
+
+    assert (run.id, run.uses) == ("r1", deployment.uses)
 
 
 async def test_of_several_that_take_files_the_first_gets_it() -> None:

@@ -34,8 +34,10 @@ def deployment(wrapper: BasePipelineWrapper) -> Deployment:
 
 
 def test_a_run_has_the_requests_id_and_arguments() -> None:
-    run = run_of(deployment(Plain()), {"text": "a"}, headers=Headers(), run_id="r1")
+    plain = deployment(Plain())
+    run = run_of(plain, {"text": "a"}, headers=Headers(), run_id="r1")
     assert (run.id, run.deployment, run.method.name) == ("r1", "it", "run_api")
+    assert run.uses is plain.uses
     assert run.arguments == {"text": "a"}
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -18,8 +19,14 @@ from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.types import Message
 
 from hayserve import BasePipelineWrapper, SSEStream, create_app
+from hayserve.deployments.deployment import Deployment
+from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target
+from hayserve.errors import InvalidRequest
+from hayserve.protocols.rest.routes import Rest
+from hayserve.runs.execute import Executor
 from hayserve.testing import Client, serve
+from hayserve.wrappers.capabilities import capabilities_of
 from server.serving import settings_in
 
 
@@ -161,6 +168,38 @@ def test_responses_go_out_as_they_are(tmp_path: Path) -> None:
             "ab",
             "text/csv; charset=utf-8",
         )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [b'{"text": "a"}', b"no JSON"])
+async def test_a_deployment_is_held_from_the_first_byte_to_the_last(body: bytes) -> None:
+    def run_api(text: str) -> Any:
+        return StreamingResponse(iter([text]))
+
+    deployment = deployed(wrapping(run_api))
+    counts: list[int] = []
+
+    async def receive() -> Message:
+        counts.append(deployment.uses.count)
+        if len(counts) > 1:
+            await anyio.sleep_forever()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        counts.append(deployment.uses.count)
+
+    scope = {**scope_of("/it/run"), "path_params": {"name": "it"}, "state": {"run_id": "r1"}}
+    registry, executor = Registry(), Executor()
+    registry.put(deployment)
+    async with executor.running():
+        with suppress(InvalidRequest):
+            await Rest(registry, executor)(scope, receive, send)
+        assert deployment.uses.count == 0
+    assert all(counts)
+
+
+def deployed(wrapper: BasePipelineWrapper) -> Deployment:
+    return Deployment("it", wrapper, capabilities_of(wrapper, name="it"))
 
 
 ITEMS = ["line1\nline2", b"\xff", {"k": 1}, None, "", "end\r\nof\rit"]

@@ -61,7 +61,7 @@ def run_of(request: ChatRequest, deployment: Deployment, *, run_id: str, headers
     }
     if method.wants_headers:
         arguments["headers"] = headers
-    return Run(run_id, deployment.name, method, arguments)
+    return Run(run_id, deployment.name, method, arguments, deployment.uses)
 
 
 def _endpoint_of(name: str, can: Capabilities) -> str:

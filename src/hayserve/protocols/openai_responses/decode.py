@@ -67,7 +67,7 @@ def run_of(
     given = {"model": request.model, **arguments(request)}
     if method.wants_headers:
         given["headers"] = headers
-    return Run(run_id, deployment.name, method, given)
+    return Run(run_id, deployment.name, method, given, deployment.uses)
 
 
 def _response_arguments(request: ResponseRequest) -> dict[str, Any]:

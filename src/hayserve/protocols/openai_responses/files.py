@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/files
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
@@ -19,6 +19,15 @@ from hayserve.protocols.openai_error import failure_of
 from hayserve.protocols.openai_request import model_named, problems_in, said_of
 from hayserve.protocols.openai_responses.schema import StoredFile
 from hayserve.runs.run import Run
+
+
+class Upload(NamedTuple):
+    """A file as it was sent."""
+
+    filename: str | None
+    content_type: str | None
+    content: bytes
+    purpose: str
 
 
 def taker_of(registry: Registry, *, model: str | None) -> Deployment:
@@ -46,8 +55,8 @@ def taker_of(registry: Registry, *, model: str | None) -> Deployment:
     )
 
 
-async def upload_run(form: FormData, deployment: Deployment, *, run_id: str) -> Run:
-    """The call that gives the file in `form` to the wrapper.
+async def read_upload(form: FormData) -> Upload:
+    """The file in `form` and what was said of it.
 
     Raises:
         InvalidInput: The form lacks the file or its purpose.
@@ -55,12 +64,16 @@ async def upload_run(form: FormData, deployment: Deployment, *, run_id: str) -> 
     file, purpose = form.get("file"), form.get("purpose")
     if not (isinstance(file, UploadFile) and isinstance(purpose, str) and purpose):
         raise _incomplete(file, purpose)
+    return Upload(file.filename, file.content_type, await file.read(), purpose)
+
+
+def upload_run(upload: Upload, deployment: Deployment, *, run_id: str) -> Run:
+    """The call that gives a file to the wrapper."""
     method = deployment.can.upload
     assert method is not None
-    content = await file.read()
     # By position: a wrapper may call the parameters as it likes.
-    call = partial(method.function, file.filename, file.content_type, content, purpose)
-    return Run(run_id, deployment.name, replace(method, function=call), {})
+    call = partial(method.function, *upload)
+    return Run(run_id, deployment.name, replace(method, function=call), {}, deployment.uses)
 
 
 def _incomplete(file: object, purpose: object) -> InvalidInput:

@@ -21,12 +21,17 @@ from hayserve.protocols.openai_responses.encode import (
     as_stream,
     whole_response,
 )
-from hayserve.protocols.openai_responses.files import stored_file, taker_of, upload_run
+from hayserve.protocols.openai_responses.files import (
+    Upload,
+    read_upload,
+    stored_file,
+    taker_of,
+    upload_run,
+)
 from hayserve.protocols.openai_responses.response_object import new_response
 from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
-from hayserve.runs.run import Run
 
 
 class OpenAIResponses:
@@ -75,21 +80,25 @@ class OpenAIResponses:
         The query parameter or form field `model` picks the deployment. Without one it is the
         first, in the order of deployment, that takes files.
         """
-        run = await self._upload_run(request)
+        upload, model = await _read_upload(request)
+        # Not before all is read: from here to the start of the run, nothing may be replaced.
+        deployment = taker_of(self._registry, model=model)
+        run = upload_run(upload, deployment, run_id=request.state.run_id)
         live = self._executor.start(run)
         events = await while_connected(request.receive, live, live.all_events)
         return JSONResponse(stored_file(events, run=run))
 
-    async def _upload_run(self, request: Request) -> Run:
-        try:
-            async with request.form() as form:
-                model = request.query_params.get("model") or form.get("model")
-                deployment = taker_of(self._registry, model=str(model) if model else None)
-                return await upload_run(form, deployment, run_id=request.state.run_id)
-        except HTTPException as error:
-            raise InvalidRequest(
-                f"The form cannot be read: {error.detail}", hint="Send multipart/form-data."
-            ) from error
+
+async def _read_upload(request: Request) -> tuple[Upload, str | None]:
+    """What was uploaded, and the model that was asked for."""
+    try:
+        async with request.form() as form:
+            model = request.query_params.get("model") or form.get("model")
+            return await read_upload(form), str(model) if model else None
+    except HTTPException as error:
+        raise InvalidRequest(
+            f"The form cannot be read: {error.detail}", hint="Send multipart/form-data."
+        ) from error
 
 
 async def _stream(request: Request, live: LiveRun, encoder: ResponseEncoder) -> Response:

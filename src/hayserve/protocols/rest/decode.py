@@ -57,7 +57,7 @@ def run_of(
     method, signature = served_by(deployment)
     if signature.wants_headers:
         arguments = {**arguments, "headers": headers}
-    return Run(run_id, deployment.name, method, arguments)
+    return Run(run_id, deployment.name, method, arguments, deployment.uses)
 
 
 def served_by(deployment: Deployment) -> tuple[Method, Signature]:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import WrapperFailed
 from hayserve.events import Event, RunFinished, StreamOpened
@@ -42,13 +43,15 @@ class Rest:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         try:
-            response = await self.run(request)
-            await response(scope, receive, send)
+            deployment = self._registry.get(request.path_params["name"])
+            # Until the end: a response that a wrapper made may read its files as it is sent.
+            with deployment.uses.held():
+                response = await self.run(request, deployment)
+                await response(scope, receive, send)
         finally:
             await request.close()  # what was uploaded, which a stream may read until it ends
 
-    async def run(self, request: Request) -> Response:
-        deployment = self._registry.get(request.path_params["name"])
+    async def run(self, request: Request, deployment: Deployment) -> Response:
         _, signature = served_by(deployment)
         arguments = await read_arguments(request, signature)
         run = run_of(deployment, arguments, headers=request.headers, run_id=request.state.run_id)
