@@ -10,9 +10,10 @@ from hayserve.deployments.bundle import (
     check_alias,
     check_file_key,
     check_name,
+    check_size,
     check_wrapper_is_in,
 )
-from hayserve.errors import DeployRefused, InvalidRequest
+from hayserve.errors import DeployRefused, InvalidRequest, TooLarge
 
 LIMITS = ": 255 bytes a part and 1024 in all are allowed."
 
@@ -48,6 +49,43 @@ def test_a_file_that_is_also_a_folder_is_refused() -> None:
         InvalidRequest, match="'a/b' is a file, and 'a/b/c' needs it to be a folder"
     ):
         Bundle({"a/b/c": b"", "a/b": b""})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Readme.md", "README.md"), ("stra\u00dfe", "STRASSE"), ("caf\u00e9.py", "cafe\u0301.py")],
+)
+def test_two_files_that_are_one_on_some_disks_are_refused(one: str, other: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"'{one}' and '{other}' are one file") as raised:
+        Bundle({one: b"", other: b""})
+    assert (raised.value.hint, raised.value.param) == ("Rename one of them.", "files")
+
+
+def test_a_file_that_is_also_a_folder_on_some_disks_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="'Tools' is a file, and 'tools/a' needs it to be"):
+        Bundle({"tools/a": b"", "Tools": b""})
+
+
+def test_a_bundle_within_its_limits_is_accepted() -> None:
+    check_size(Bundle({"a": b"12", "b": b"3"}), most_bytes=3, most_files=2)
+
+
+def test_a_bundle_that_is_too_large_is_refused_with_the_largest_files() -> None:
+    bundle = Bundle({"a": bytes(10), **{name: bytes(1_260_000) for name in "bcde"}})
+    with pytest.raises(TooLarge) as raised:
+        check_size(bundle, most_bytes=5_000_000, most_files=5)
+    assert raised.value.message == (
+        "The files are larger together than 5 MB. "
+        "The largest are 'b' (1.3 MB), 'c' (1.3 MB), 'd' (1.3 MB)."
+    )
+    assert raised.value.hint == (
+        "Leave out what the code does not need, or raise HAYSERVE_MAX_BUNDLE_MB."
+    )
+
+
+def test_a_bundle_of_too_many_files_is_refused() -> None:
+    with pytest.raises(TooLarge, match=r"more than 1 files\. .* raise HAYSERVE_MAX_BUNDLE_FILES"):
+        check_size(Bundle({"a": b"", "b": b""}), most_bytes=10, most_files=1)
 
 
 def test_a_folder_is_read_byte_for_byte(tmp_path: Path) -> None:

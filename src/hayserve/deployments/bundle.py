@@ -8,14 +8,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
-from hayserve.errors import DeployRefused, InvalidRequest
+from hayserve.errors import DeployRefused, InvalidRequest, TooLarge
 
 WRAPPER_FILE = "pipeline_wrapper.py"
 IGNORED_FILES = ("*.pyc", "*.pyo", "*.pyd", "__pycache__", "*.so", "*.egg", "*.egg-info")
 
+_MEGABYTE = 1_000_000
+_LARGEST_SHOWN = 3
 _LONGEST_NAME = 100
 _MOST_NAME_BYTES = 200
 _MOST_SEGMENT_BYTES = 255
@@ -32,7 +34,8 @@ class Bundle:
         files: Content by path in the folder, with `/` between its parts.
 
     Raises:
-        InvalidRequest: A path is not allowed, or one is a file and a folder at once.
+        InvalidRequest: A path is not allowed, or one is a file and a folder at once, or two are
+            the same file on a disk that does not tell upper case from lower.
     """
 
     files: Mapping[str, bytes]
@@ -40,8 +43,7 @@ class Bundle:
     def __post_init__(self) -> None:
         for key in self.files:
             check_file_key(key)
-        for key in self.files:
-            _check_no_file_is_a_folder(key, self.files)
+        _check_each_has_its_place(self.files)
         object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
 
     @classmethod
@@ -75,7 +77,7 @@ class Bundle:
             {
                 key: file.read_bytes()
                 for key, file in sorted(found)
-                if not _is_ignored(key, ignore=ignore)
+                if not is_ignored(key, ignore=ignore)
             }
         )
 
@@ -105,6 +107,60 @@ def check_wrapper_is_in(bundle: Bundle) -> None:
         if deeper
         else f"Put the class 'PipelineWrapper' into a file named {WRAPPER_FILE!r}.",
     )
+
+
+def check_size(bundle: Bundle, *, most_bytes: int, most_files: int) -> None:
+    """Refuse a bundle that is larger than the server takes.
+
+    Args:
+        bundle: The files.
+        most_bytes: How many bytes they may have together.
+        most_files: How many there may be.
+
+    Raises:
+        TooLarge: One of the two is exceeded; the message names the setting.
+    """
+    if len(bundle.files) > most_files:
+        raise too_many(most_files, of="files")
+    if sum(map(len, bundle.files.values())) > most_bytes:
+        largest = sorted(bundle.files, key=lambda key: len(bundle.files[key]), reverse=True)
+        shown = [f"{key!r} ({megabytes(len(bundle.files[key]))})" for key in largest]
+        raise too_big(most_bytes, largest=shown[:_LARGEST_SHOWN])
+
+
+def too_big(most_bytes: int, *, largest: Sequence[str] = ()) -> TooLarge:
+    """The error of files that are larger together than is allowed."""
+    shown = f" The largest are {', '.join(largest)}." if largest else ""
+    return TooLarge(
+        f"The files are larger together than {megabytes(most_bytes)}.{shown}",
+        hint="Leave out what the code does not need, or raise HAYSERVE_MAX_BUNDLE_MB.",
+        param="files",
+    )
+
+
+def too_many(most_files: int, *, of: str) -> TooLarge:
+    """The error of more files, or folders, than are allowed."""
+    return TooLarge(
+        f"There are more than {most_files} {of}.",
+        hint="Leave out what the code does not need, or raise HAYSERVE_MAX_BUNDLE_FILES.",
+        param="files",
+    )
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{round(size / _MEGABYTE, 1):g} MB"
+
+
+def is_ignored(key: str, *, ignore: Sequence[str] = IGNORED_FILES) -> bool:
+    """Whether one of the shell patterns in `ignore` names the path, or a part of it."""
+    parts = (*key.split("/"), key)
+    return any(fnmatchcase(part, pattern) for part in parts for pattern in ignore)
+
+
+def folded(path: str) -> str:
+    """What two paths have in common if they are one on some disk: case and Unicode form aside."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def check_alias(alias: str, *, reserved: Collection[str] = ()) -> None:
@@ -201,16 +257,23 @@ def _bad_name(message: str, *, hint: str = _NAME_RULE) -> InvalidRequest:
     return InvalidRequest(message, hint=hint, param="name")
 
 
-def _check_no_file_is_a_folder(key: str, files: Mapping[str, bytes]) -> None:
-    segments = key.split("/")
-    for end in range(1, len(segments)):
-        parent = "/".join(segments[:end])
-        if parent in files:
-            raise InvalidRequest(
-                f"{parent!r} is a file, and {key!r} needs it to be a folder.",
-                hint="Rename one of them.",
-                param="files",
+def _check_each_has_its_place(files: Mapping[str, bytes]) -> None:
+    places = dict[str, str]()
+    for key in files:
+        other = places.setdefault(folded(key), key)
+        if other != key:
+            raise _no_place(
+                f"{other!r} and {key!r} are one file where upper and lower case, or two ways to "
+                "write a letter, are the same."
             )
+    for place, key in places.items():
+        for parent in PurePosixPath(place).parents:
+            if other := places.get(str(parent)):
+                raise _no_place(f"{other!r} is a file, and {key!r} needs it to be a folder.")
+
+
+def _no_place(message: str) -> InvalidRequest:
+    return InvalidRequest(message, hint="Rename one of them.", param="files")
 
 
 def _bytes_of(text: str, *, key: str) -> bytes:
@@ -234,8 +297,3 @@ def _files_in(folder: Path, *, root: Path, trail: tuple[Path, ...]) -> Iterator[
         elif real.is_dir() and real not in trail:  # a link to a folder above it would never end
             for key, file in _files_in(real, root=root, trail=(*trail, real)):
                 yield f"{entry.name}/{key}", file
-
-
-def _is_ignored(key: str, *, ignore: Sequence[str]) -> bool:
-    parts = (*key.split("/"), key)
-    return any(fnmatchcase(part, pattern) for part in parts for pattern in ignore)
