@@ -2,13 +2,14 @@
 
 import logging
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DatabaseError,
     DBAPIError,
@@ -55,10 +56,9 @@ class Database:
         return not self.address.is_in_memory
 
     @property
-    def engines(self) -> Engines:
-        if self._engines is None:
-            raise StorageUnavailable(f"The database {self.address.shown} is not open")
-        return self._engines
+    def engine(self) -> Engine:
+        """Where `reading` gets its connections."""
+        return self._opened().reader
 
     def open(self) -> None:
         """Make what is missing, and bring the tables to the version that this program needs.
@@ -93,7 +93,7 @@ class Database:
         Raises:
             StorageUnavailable: The database does not answer.
         """
-        with self._answered(), self._turn, self.engines.reader.connect() as connection:
+        with self._answered(), self._turn, self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -103,9 +103,14 @@ class Database:
         Raises:
             StorageUnavailable: The database does not answer, or others write for too long.
         """
-        with self._answered(), self._turn, self.engines.writer.begin() as connection:
+        with self._answered(), self._turn, self._opened().writer.begin() as connection:
             yield connection
         self.commits.add()
+
+    def _opened(self) -> Engines:
+        if self._engines is None:
+            raise StorageUnavailable(f"The database {self.address.shown} is not open")
+        return self._engines
 
     def _found(self) -> Engines:
         if not self.address.is_sqlite:
@@ -129,6 +134,24 @@ class Database:
                 "The server's database does not answer",
                 hint="Try again; the server's log says why.",
             ) from error
+
+
+def upsert(
+    connection: Connection, table: Table, row: Mapping[str, Any], *, keys: Collection[str]
+) -> None:
+    """Insert `row`; if there is one with the same `keys`, give that one its other values.
+
+    `keys` are the columns of the primary key or of a unique constraint. Columns that are not
+    in `row` keep what they have.
+    """
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).values(**row)
+    others = {name: statement.excluded[name] for name in row if name not in keys}
+    if others:
+        statement = statement.on_conflict_do_update(index_elements=list(keys), set_=others)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(keys))
+    connection.execute(statement)
 
 
 def is_the_databases_fault(error: SQLAlchemyError) -> bool:

@@ -106,4 +106,4 @@ def watch(database: Database) -> Watch:
         return Watch(DataVersion(database.address.url.database or "", database.commits))
     from hayserve.storage.notifications import Notifications  # noqa: PLC0415  needs the driver
 
-    return Watch(Notifications(connection_arguments(database.engines.reader)))
+    return Watch(Notifications(connection_arguments(database.engine)))

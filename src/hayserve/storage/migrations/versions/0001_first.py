@@ -8,6 +8,34 @@ down_revision = None
 
 
 def upgrade() -> None:
+    _files()
+    _deployments()
+    _changes()
+    _workers()
+
+
+def downgrade() -> None:
+    op.drop_index(op.f("ix_names_deployment"), table_name="names")
+    op.drop_table("names")
+    op.drop_table("answers")
+    op.drop_table("workers")
+    op.drop_table("revisions")
+    op.drop_table("deployments")
+    op.drop_table("declarations")
+    op.drop_table("contents")
+    op.drop_index(op.f("ix_changes_stage"), table_name="changes")
+    op.drop_index(op.f("ix_changes_name"), table_name="changes")
+    op.drop_table("changes")
+    op.drop_table("bundles")
+
+
+def _files() -> None:
+    op.create_table(
+        "contents",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_contents")),
+    )
     op.create_table(
         "bundles",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -15,6 +43,47 @@ def upgrade() -> None:
         sa.Column("size", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_bundles")),
     )
+
+
+def _deployments() -> None:
+    op.create_table(
+        "revisions",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("parameters", sa.JSON(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("skip_mcp", sa.Boolean(), nullable=False),
+        sa.Column("origin", sa.String(length=20), nullable=False),
+        sa.Column("deployed_by", sa.Text(), nullable=False),
+        sa.Column("deployed_from", sa.Text(), nullable=False),
+        sa.Column("deployed_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "number", name=op.f("pk_revisions")),
+    )
+    op.create_table(
+        "deployments",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=True),
+        sa.Column("aliases", sa.JSON(), nullable=False),
+        sa.Column("keep", sa.Boolean(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_deployments")),
+    )
+    op.create_table(
+        "names",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("deployment", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment"], ["deployments.name"], name=op.f("fk_names_deployment")
+        ),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_names")),
+    )
+    op.create_index(op.f("ix_names_deployment"), "names", ["deployment"], unique=False)
+
+
+def _changes() -> None:
     op.create_table(
         "changes",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -38,45 +107,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_changes_name"), "changes", ["name"], unique=False)
     op.create_index(op.f("ix_changes_stage"), "changes", ["stage"], unique=False)
     op.create_table(
-        "contents",
-        sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("data", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_contents")),
-    )
-    op.create_table(
-        "declarations",
-        sa.Column("node", sa.String(length=200), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("origin", sa.String(length=20), nullable=False),
+        "answers",
+        sa.Column("change", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("stage", sa.String(length=20), nullable=False),
         sa.Column("error", sa.JSON(), nullable=True),
-        sa.PrimaryKeyConstraint("node", "name", name=op.f("pk_declarations")),
+        sa.ForeignKeyConstraint(
+            ["change"], ["changes.id"], name=op.f("fk_answers_change"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("change", "worker", name=op.f("pk_answers")),
     )
-    op.create_table(
-        "deployments",
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=True),
-        sa.Column("aliases", sa.JSON(), nullable=False),
-        sa.Column("keep", sa.Boolean(), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_deployments")),
-    )
-    op.create_table(
-        "revisions",
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("kind", sa.String(length=10), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("place", sa.Text(), nullable=False),
-        sa.Column("parameters", sa.JSON(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("skip_mcp", sa.Boolean(), nullable=False),
-        sa.Column("origin", sa.String(length=20), nullable=False),
-        sa.Column("deployed_by", sa.Text(), nullable=False),
-        sa.Column("deployed_from", sa.Text(), nullable=False),
-        sa.Column("deployed_at", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("name", "number", name=op.f("pk_revisions")),
-    )
+
+
+def _workers() -> None:
     op.create_table(
         "workers",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -88,38 +131,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
     )
     op.create_table(
-        "answers",
-        sa.Column("change", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("worker", sa.String(length=64), nullable=False),
-        sa.Column("stage", sa.String(length=20), nullable=False),
-        sa.Column("error", sa.JSON(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["change"], ["changes.id"], name=op.f("fk_answers_change"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("change", "worker", name=op.f("pk_answers")),
-    )
-    op.create_table(
-        "names",
+        "declarations",
+        sa.Column("node", sa.String(length=200), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("deployment", sa.String(length=200), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["deployment"], ["deployments.name"], name=op.f("fk_names_deployment")
-        ),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_names")),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("origin", sa.String(length=20), nullable=False),
+        sa.Column("error", sa.JSON(), nullable=True),
+        sa.PrimaryKeyConstraint("node", "name", name=op.f("pk_declarations")),
     )
-    op.create_index(op.f("ix_names_deployment"), "names", ["deployment"], unique=False)
-
-
-def downgrade() -> None:
-    op.drop_index(op.f("ix_names_deployment"), table_name="names")
-    op.drop_table("names")
-    op.drop_table("answers")
-    op.drop_table("workers")
-    op.drop_table("revisions")
-    op.drop_table("deployments")
-    op.drop_table("declarations")
-    op.drop_table("contents")
-    op.drop_index(op.f("ix_changes_stage"), table_name="changes")
-    op.drop_index(op.f("ix_changes_name"), table_name="changes")
-    op.drop_table("changes")
-    op.drop_table("bundles")
