@@ -21,6 +21,7 @@ def test_a_worker_is_told_everything_secrets_too(
         local_key="key",
         role=Role(2, declares=False, watches=False),
         sockets=(3, 4),
+        search_path=("/a", "/b"),
     )
     line = orders.encode()
     assert line.count(b"\n") == 1

@@ -72,15 +72,24 @@ class Run:
     reload: Annotated[
         bool,
         typer.Option(
-            "--reload", "-r", help="Load a deployment again when its code or YAML changes."
+            "--reload",
+            "--watch",
+            "-r",
+            help="Load a deployment again when its code or YAML changes.",
         ),
     ] = False
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Ask nobody for a key, wherever it listens.")
     ] = False
     workers: Annotated[
-        int, typer.Option("--workers", "-w", min=1, help="Processes that serve; only 1 for now.")
-    ] = 1
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            help="How many processes serve, watched by a parent; one without it if absent.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

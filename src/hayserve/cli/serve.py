@@ -1,11 +1,10 @@
 """The command `hayserve run`."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from hayserve.cli.flags import Run
-from hayserve.errors import Misconfigured
-from hayserve.server.serve import serve
 from hayserve.settings import Settings, load
 
 
@@ -23,13 +22,8 @@ class Start(Protocol):
     ) -> None: ...
 
 
-def run(given: Run, *, start: Start = serve) -> None:
+def run(given: Run, *, start: Start | None = None) -> None:
     """Serve until stopped."""
-    if given.workers != 1:
-        raise Misconfigured(
-            f"This version serves with one process; --workers {given.workers} asks for more.",
-            hint="Leave --workers out, or start several servers on different ports.",
-        )
     settings = load(
         host=given.host,
         port=given.port,
@@ -38,4 +32,16 @@ def run(given: Run, *, start: Start = serve) -> None:
         additional_python_path=given.additional_python_path,
         insecure=given.insecure or None,
     )
+    start = start or starter(given.workers)
     start(settings, given.paths, name=given.name, aliases=given.aliases, reload=given.reload)
+
+
+def starter(workers: int | None) -> Start:
+    """What serves with so many workers; a parent of workers stays small without Haystack."""
+    if workers is None:
+        from hayserve.server.serve import serve  # noqa: PLC0415  loaded only when used
+
+        return serve
+    from hayserve.server.supervise import supervise  # noqa: PLC0415  as above
+
+    return partial(supervise, workers=workers)

@@ -2,12 +2,24 @@
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from hayserve.errors import Misconfigured
+from hayserve.settings import Settings
 
 NAME = "lock"
+
+
+def own_folder(settings: Settings) -> AbstractContextManager[None]:
+    """Have the data folder for this server alone, if the database is a file in it.
+
+    Raises:
+        Misconfigured: Another server has the folder, or nothing can be written there.
+    """
+    if settings.database_url is not None:
+        return nullcontext()
+    return locked(settings.data_dir, port=settings.port)
 
 
 @contextmanager

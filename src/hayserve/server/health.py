@@ -27,8 +27,10 @@ class Health:
         """Say that the process answers."""
         return JSONResponse({"status": "ok"})
 
-    async def readyz(self, _: Request) -> Response:
-        """Say whether all that should be served is; 503 while not."""
+    async def readyz(self, request: Request) -> Response:
+        """Say whether all that should be served is; 503 while not, and when the server stops."""
+        if getattr(request.app.state, "is_stopping", False):
+            return JSONResponse({"status": "stopping"}, status_code=503)
         loading = sorted(self._registry.loading)
         failed = {failure.name: failure.error.message for failure in self._registry.failed()}
         status = "starting" if loading else "degraded" if failed else "ready"

@@ -25,6 +25,7 @@ class Orders:
         local_key: What deploying needs; None where nobody is asked.
         role: What this worker does beside answering.
         sockets: The file descriptors to accept connections on.
+        search_path: Where the parent finds modules: `sys.path`.
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class Orders:
     local_key: str | None = None
     role: Role = field(default_factory=Role)
     sockets: tuple[int, ...] = ()
+    search_path: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         known = {
@@ -46,6 +48,7 @@ class Orders:
             "local_key": self.local_key,
             "role": asdict(self.role),
             "sockets": self.sockets,
+            "search_path": self.search_path,
         }
         return json.dumps(known, default=_plain).encode() + b"\n"
 
@@ -61,6 +64,7 @@ class Orders:
             local_key=known["local_key"],
             role=Role(**known["role"]),
             sockets=tuple(known["sockets"]),
+            search_path=tuple(known["search_path"]),
         )
 
 

@@ -6,16 +6,16 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 
-import uvicorn
 from starlette.applications import Starlette
 
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target, named, targets_at
 from hayserve.server.app import create_app
+from hayserve.server.drain import Server
+from hayserve.server.folder_lock import own_folder
 from hayserve.server.logs import configure_logs
-from hayserve.server.sockets import check_address, listen, port_of
+from hayserve.server.sockets import check_address, listening, port_of
 from hayserve.server.welcome import welcome
 from hayserve.settings import Settings, load
 
@@ -42,22 +42,21 @@ def serve(
         reload: Load a deployment again when its files change.
 
     Raises:
-        Misconfigured: A path names nothing, or the address cannot or may not be listened on.
+        Misconfigured: A path names nothing, the address cannot or may not be listened on, or
+            another server has the data folder.
     """
     check_address(settings.host, insecure=settings.insecure)
-    targets: list[Target] | None = None
-    if paths:
-        found = [target for path in paths for target in targets_at(path)]
-        targets = named(found, name=name, aliases=aliases)
-    sockets = listen(settings.host, settings.port)
-    settings = settings.model_copy(update={"port": port_of(sockets)})
-    configure_logs(settings)
+    targets = targets_of(paths, name=name, aliases=aliases)
+    with listening(settings.host, settings.port) as sockets:
+        settings = settings.model_copy(update={"port": port_of(sockets)})
+        with own_folder(settings):
+            configure_logs(settings)
 
-    def when_loaded(registry: Registry) -> None:
-        print(welcome(registry, url=settings.server_url), file=sys.stderr, flush=True)  # noqa: T201 - for whoever started it
+            def when_loaded(registry: Registry) -> None:
+                print(welcome(registry, url=settings.server_url), file=sys.stderr, flush=True)  # noqa: T201 - for whoever started it
 
-    app = create_app(settings, targets=targets, reload=reload, when_loaded=when_loaded)
-    _run(app, settings, sockets=sockets)
+            app = create_app(settings, targets=targets, reload=reload, when_loaded=when_loaded)
+            run_until_stopped(Server(app, settings), sockets=sockets)
 
 
 def run_app(app: Starlette, *, host: str | None = None, port: int | None = None) -> None:
@@ -73,28 +72,41 @@ def run_app(app: Starlette, *, host: str | None = None, port: int | None = None)
     """
     settings = load(host=host, port=port)
     check_address(settings.host, insecure=settings.insecure)
-    sockets = listen(settings.host, settings.port)
-    app.state.port = port_of(sockets)  # for the name of the file with the local key
-    configure_logs(settings)
-    _run(app, settings, sockets=sockets)
+    with listening(settings.host, settings.port) as sockets:
+        app.state.port = port_of(sockets)  # for the name of the file with the local key
+        configure_logs(settings)
+        run_until_stopped(Server(app, settings), sockets=sockets)
 
 
-def _run(app: Starlette, settings: Settings, *, sockets: list[socket.socket]) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=settings.access_log,
-            timeout_graceful_shutdown=settings.graceful_shutdown_timeout,
-            server_header=False,
-        )
-    )
-    with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order when it lets it through
-        server.run(sockets=sockets)
-    _leave_hung_threads()
+def targets_of(
+    paths: Sequence[str], *, name: str | None, aliases: Sequence[str]
+) -> list[Target] | None:
+    """What `paths` name; None without any, which means what the pipelines folder holds.
+
+    Raises:
+        Misconfigured: A path names nothing, or one name is for several.
+    """
+    if not paths:
+        return None
+    found = [target for path in paths for target in targets_at(path)]
+    return named(found, name=name, aliases=aliases)
 
 
-def _leave_hung_threads() -> None:
+def run_until_stopped(server: Server, *, sockets: list[socket.socket]) -> None:
+    """Run a server to its end, whatever the wrappers' threads still do.
+
+    Raises:
+        HayserveError: The application cannot start.
+    """
+    server.run(sockets=sockets)
+    if server.serving.failure and server.has_failed:
+        raise server.serving.failure
+    _leave_hung_threads(code=int(server.has_failed))
+    if server.has_failed:
+        sys.exit(1)
+
+
+def _leave_hung_threads(*, code: int) -> None:
     """End the process although a wrapper's code still runs in a thread that nothing can stop."""
     hung = [
         thread
@@ -106,4 +118,4 @@ def _leave_hung_threads() -> None:
     if any(thread.is_alive() for thread in hung):
         logger.warning("left_hung_threads", extra={"threads": len(hung)})
         logging.shutdown()
-        os._exit(0)
+        os._exit(code)

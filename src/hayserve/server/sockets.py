@@ -4,7 +4,8 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from hayserve.errors import Misconfigured
@@ -66,6 +67,13 @@ def listen(host: str, port: int) -> list[socket.socket]:
             opened.close()
         raise _refusal(host, port, error) from error
     return sockets
+
+
+@contextmanager
+def listening(host: str, port: int) -> Generator[list[socket.socket]]:
+    """`listen`, for as long as the block lasts."""
+    with ExitStack() as opened:
+        yield [opened.enter_context(one) for one in listen(host, port)]
 
 
 def port_of(sockets: list[socket.socket]) -> int:

@@ -1,0 +1,194 @@
+"""The web server, ending in good order: readiness first, then listening, then runs under way."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, cast
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
+
+from hayserve.errors import HayserveError
+from hayserve.server.signals import Terminal, on_hangup, unheeded
+from hayserve.settings import Settings
+
+logger = logging.getLogger("hayserve.server")
+
+# A connection over which nothing comes for so long is closed when the server stops. Clients that
+# send one request after the other are told `connection: close` before that.
+LINGER_SECONDS = 0.5
+AT_ONCE_SECONDS = 1.0
+TICK_SECONDS = 0.1  # as uvicorn's
+TICKS_PER_BEAT = 10
+
+
+class Serving:
+    """An application, and what becomes of its requests when the server stops.
+
+    Args:
+        app: The application; `app.state.is_stopping` tells it when it is not ready any more.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+        self._is_stopping = False
+        self.failure: HayserveError | None = None
+
+    def stop(self) -> None:
+        self._is_stopping = self._app.state.is_stopping = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif self._is_stopping:
+            await self._answer_last(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer_last(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, send_and_close)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Keep a failure of ours for whoever started the server: it says more than a traceback."""
+        failed: list[Message] = []
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                failed.append(message)
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        except BaseException as error:
+            self.failure = _ours(error)
+            for message in failed:
+                await send({**message, "message": ""} if self.failure else message)
+            raise
+
+
+def _ours(error: BaseException) -> HayserveError | None:
+    if isinstance(error, BaseExceptionGroup):
+        inner = cast(BaseExceptionGroup[BaseException], error).exceptions
+        return next((found for one in inner if (found := _ours(one))), None)
+    return error if isinstance(error, HayserveError) else None
+
+
+class Server(uvicorn.Server):
+    """Serves an application until it is told to stop; at once if it is told twice.
+
+    Args:
+        app: The application.
+        settings: How it is served, and how long stopping may take.
+        beat: Called from the event loop once a second.
+        is_worker: Whether it is told to stop by its parent, and not by Ctrl-C, which both get.
+    """
+
+    def __init__(
+        self,
+        app: Starlette,
+        settings: Settings,
+        *,
+        beat: Callable[[], None] = lambda: None,
+        is_worker: bool = False,
+    ) -> None:
+        self.serving = Serving(app)
+        self.has_failed = False
+        self._beat = beat
+        self._is_worker = is_worker
+        self._delay, self._patience = settings.drain_delay, settings.graceful_shutdown_timeout
+        self._quiet_since: dict[Any, float] = {}
+        self._terminal = Terminal()
+        super().__init__(
+            uvicorn.Config(
+                self.serving,
+                log_config=None,
+                access_log=settings.access_log,
+                timeout_graceful_shutdown=self._patience,
+                server_header=False,
+            )
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal's handler
+        """Stop. Unlike uvicorn's, the process does not end by the signal when all is done."""
+        if self._is_worker and sig == signal.SIGINT:
+            return
+        if self.should_exit:
+            self.force_exit = True
+            end = threading.Timer(AT_ONCE_SECONDS, os._exit, [1])
+            end.daemon = True
+            end.start()
+        self.should_exit = True
+        self.serving.stop()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        hang_up = unheeded if self._is_worker else self._hang_up
+        with super().capture_signals(), on_hangup(hang_up):
+            yield
+
+    def _hang_up(self, sig: int, frame: FrameType | None) -> None:
+        if self._terminal.is_gone:
+            self.handle_exit(sig, frame)
+        else:
+            logger.warning("no_workers_to_restart", extra={"hint": "start with --workers"})
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, unless told to stop before that is done."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._give_up, tasks.cancel_scope)
+            try:
+                await super().startup(sockets)
+            except SystemExit:  # so uvicorn leaves when the application does not start
+                self.has_failed = self.should_exit = True
+            tasks.cancel_scope.cancel()
+
+    async def _give_up(self, starting: anyio.CancelScope) -> None:
+        await self._wait(lambda: self.should_exit, seconds=None)
+        starting.cancel()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_PER_BEAT == 0:
+            self._beat()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take requests a little longer, then no new ones, then wait for those under way."""
+        await self._wait(lambda: False, seconds=self._delay)
+        for listening in [*self.servers, *(sockets or [])]:
+            listening.close()
+        await self._wait(self._is_quiet, seconds=self._patience)
+        self.config.timeout_graceful_shutdown = None if self._is_quiet() else 0
+        await super().shutdown(sockets)
+
+    async def _wait(self, is_over: Callable[[], bool], *, seconds: float | None) -> None:
+        ticks = 0
+        with anyio.move_on_after(seconds):
+            while not (self.force_exit or is_over()):
+                await self.on_tick(ticks)
+                await anyio.sleep(TICK_SECONDS)
+                ticks += 1
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is under way any more; connections that have been quiet are closed."""
+        now = anyio.current_time()
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                self._quiet_since.pop(connection, None)
+            elif now - self._quiet_since.setdefault(connection, now) >= LINGER_SECONDS:
+                connection.shutdown()
+        return not (self.server_state.connections or self.server_state.tasks)

@@ -1,0 +1,101 @@
+"""Serves with several processes that share one address, under a parent that watches them."""
+
+import signal
+import socket
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+
+from hayserve.errors import Misconfigured
+from hayserve.server.folder_lock import own_folder
+from hayserve.server.local_key import LocalKey
+from hayserve.server.logs import configure_logs
+from hayserve.server.orders import Orders
+from hayserve.server.role import Role
+from hayserve.server.seats import Patience
+from hayserve.server.signals import Signals
+from hayserve.server.sockets import check_address, listening, port_of
+from hayserve.server.supervisor import Supervisor
+from hayserve.server.worker_process import COMMAND, WorkerProcess
+from hayserve.settings import Settings, local_key_file
+
+START_SECONDS = 60.0
+# What closing an application may take after its runs have been given their time.
+CLOSING_SECONDS = 20.0
+
+
+def supervise(
+    settings: Settings,
+    paths: Sequence[str] = (),
+    *,
+    workers: int,
+    name: str | None = None,
+    aliases: Sequence[str] = (),
+    reload: bool = False,
+) -> None:
+    """Serve with so many workers until stopped; the other arguments are those of `serve`.
+
+    Raises:
+        Misconfigured: Workers cannot serve this, the address cannot or may not be listened on,
+            another server has the data folder, or this system cannot share sockets.
+    """
+    if not hasattr(signal, "SIGHUP"):
+        raise Misconfigured("This system has no --workers.", hint="Leave it out.", param="workers")
+    check_address(settings.host, insecure=settings.insecure)
+    with ExitStack() as held:
+        sockets = held.enter_context(listening(settings.host, settings.port))
+        settings = settings.model_copy(update={"port": port_of(sockets)})
+        held.enter_context(own_folder(settings))
+        configure_logs(settings)
+        orders = Orders(
+            settings=settings,
+            paths=tuple(paths),
+            name=name,
+            aliases=tuple(aliases),
+            reload=reload,
+            local_key=held.enter_context(_local_key(settings)),
+            sockets=tuple(one.fileno() for one in sockets),
+            search_path=tuple(sys.path),
+        )
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        Supervisor(
+            partial(_hire, orders),
+            seats=workers,
+            signals=held.enter_context(Signals(numbers)),
+            patience=_patience(settings),
+            when_ready=lambda welcome: print(welcome, file=sys.stderr, flush=True),  # noqa: T201 - for whoever started it
+            when_stopping=partial(_close, sockets),
+        ).run()
+
+
+@contextmanager
+def _local_key(settings: Settings) -> Generator[str | None]:
+    if settings.insecure:
+        yield None
+        return
+    key = LocalKey()
+    with key.kept_at(settings.key_file or local_key_file(settings.port)):
+        yield key.value
+
+
+def _hire(orders: Orders, role: Role) -> WorkerProcess:
+    return WorkerProcess(replace(orders, role=role), now=time.monotonic(), command=COMMAND)
+
+
+def _patience(settings: Settings) -> Patience:
+    runs = settings.drain_delay + settings.graceful_shutdown_timeout
+    return Patience(
+        silence=settings.worker_timeout,
+        start=max(START_SECONDS, settings.worker_timeout),
+        ready=settings.setup_timeout,
+        stop=runs + CLOSING_SECONDS,
+    )
+
+
+def _close(sockets: Sequence[socket.socket]) -> None:
+    """The workers decide from here on when listening ends."""
+    for one in sockets:
+        one.close()
