@@ -1,259 +1,328 @@
-"""Brings deployments into service and takes them out of it; nothing else changes the registry."""
+"""Changes what is served, on every worker: deploy, undeploy, roll back, give other names."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
 
-import anyio
 import anyio.to_thread
 
-from hayserve.deployments.bundle import Bundle, check_alias, check_name, check_wrapper_is_in
-from hayserve.deployments.deployment import Deployment, FailedDeployment
-from hayserve.deployments.load import load
+from hayserve.deployments.change import Active
+from hayserve.deployments.history import earlier, last_aliases
+from hayserve.deployments.ledger import Ledger, Outdated
+from hayserve.deployments.members import Worker
+from hayserve.deployments.order import Order, Outcome
+from hayserve.deployments.plan import Plan, alias_plan, deploy_plan, with_aliases
+from hayserve.deployments.proof import Proof
 from hayserve.deployments.registry import Registry
-from hayserve.deployments.store import Entry, Store
+from hayserve.deployments.revision import NOBODY, Author, Revision
+from hayserve.deployments.revisions import Revisions
+from hayserve.deployments.rollout import Rollout
+from hayserve.deployments.rules import Rules
+from hayserve.deployments.source import Source
 from hayserve.deployments.target import Target
-from hayserve.errors import HayserveError, InvalidRequest, Misconfigured, NameTaken, NotReady
+from hayserve.errors import (
+    DeployRefused,
+    HayserveError,
+    InvalidRequest,
+    Misconfigured,
+    NameTaken,
+    NotFound,
+    NotReady,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 logger = logging.getLogger("hayserve.deployments")
 
-YAML_FILE = "pipeline.yml"
+_STAYS = "Its files stay where they are."
+_TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a deploy asks for.
+class Prove(Protocol):
+    """Tries a target out where it can do no harm."""
 
-    Args:
-        name: The name to serve it under.
-        bundle: Its files.
-        kind: Whether they are a wrapper, or the one file `pipeline.yml`.
-        aliases: More names; None for those that the deployment that it replaces has.
-        overwrite: Whether it may replace a deployment of that name.
-        keep: Whether it is there again after a restart of the server.
-        description: One line for people; empty to take the wrapper's own.
-        skip_mcp: Whether it is kept out of the list of MCP tools.
-    """
+    async def __call__(self, target: Target, *, check: str | None = None) -> Proof: ...
 
-    name: str
-    bundle: Bundle
-    kind: Literal["wrapper", "yaml"] = "wrapper"
-    aliases: tuple[str, ...] | None = None
-    overwrite: bool = False
-    keep: bool = True
-    description: str = ""
-    skip_mcp: bool = False
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name, *(self.aliases or ()))
+class Books(NamedTuple):
+    """Where it is written down what is served and was served, and where its files are."""
+
+    ledger: Ledger
+    revisions: Revisions
+    source: Source
+
+
+Decide = Callable[[Active | None], Awaitable[Plan | Outcome]]
 
 
 class Deployer:
-    """Loads what it is given and, only if that works, puts it into the registry.
+    """Makes the changes that people ask for, whole or not at all.
 
     Args:
-        registry: Where it goes.
-        store: Where the files of what was deployed are kept; code runs from there.
-        reserved: Names that the server itself uses.
-        at_once: How many deployments are loaded at a time at start.
+        registry: What this process serves; read, never changed, here.
+        books: What should be served, by every process.
+        rollout: Brings a change to every worker.
+        prove: Tries a revision out before any worker loads it; None tries nothing out.
+        rules: What may be deployed.
     """
 
     def __init__(
-        self, registry: Registry, store: Store, *, reserved: Collection[str], at_once: int = 4
+        self,
+        registry: Registry,
+        *,
+        books: Books,
+        rollout: Rollout,
+        prove: Prove | None,
+        rules: Rules,
     ) -> None:
         self._registry = registry
-        self._store = store
-        self._reserved = reserved
-        self._at_once = at_once
-        self._locks: dict[str, anyio.Lock] = {}
+        self._ledger, self._revisions, self._source = books
+        self._rollout = rollout
+        self._prove = prove
+        self._rules = rules
 
-    async def deploy(self, order: Order) -> Deployment:
-        """Load what `order` holds and serve it; what it replaces serves until then.
+    async def deploy(self, order: Order) -> Outcome:
+        """Serve what `order` holds, on every worker; until then what it replaces is served.
+
+        Nothing changes if exactly that is served already.
 
         Raises:
             InvalidRequest: A name cannot be used.
+            TooLarge: Its files are too large, or too many.
             NameTaken: A name is taken and `overwrite` was not asked for.
-            NotReady: What has a name is still being loaded for the first time.
-            DeployRefused: It cannot be served.
-            Misconfigured: Its files cannot be stored.
+            NotReady: The server is starting, or a worker did not answer in time.
+            DeployRefused: It cannot be served; nothing has changed.
         """
-        self._check_names(order.names)
-        if order.kind == "wrapper":
-            check_wrapper_is_in(order.bundle)
-        async with self._lock(order.name):
-            self._check_free(order)
-            order = replace(order, aliases=self._aliases_for(order))
-            deployment = await self._load(order)
-            # Another deploy may have taken an alias while this one was loading.
-            self._check_free(order)
-            if order.keep:
-                await _on_disk(self._store.record, _entry(order))
-            self._registry.put(deployment)
-        logger.info("deployed", extra={"deployment": order.name, "revision": deployment.revision})
-        return deployment
+        self._rules.check(order)
+        proof: Proof | None = None
 
-    async def undeploy(self, name: str) -> Deployment | FailedDeployment:
-        """Stop to serve `name`, or forget that it failed to load; gives what it was.
+        async def decide(active: Active | None) -> Plan | Outcome:
+            nonlocal proof
+            decided = self._plan(order, active)
+            if isinstance(decided, Plan) and decided.content is not None and proof is None:
+                proof = await self.proven(order)
+            return decided
 
-        Files that the server did not write itself stay as they are. Runs that are under way end.
+        try:
+            outcome = await self._change(order.name, decide)
+        except HayserveError as error:
+            await self.discard(order)
+            _refuse(error, is_served=self._registry.find(order.name) is not None)
+        return replace(outcome, answer=proof.answer if proof else None)
+
+    async def undeploy(self, name: str, *, author: Author = NOBODY, purge: bool = False) -> Outcome:
+        """Stop to serve `name`; runs that are under way end. Its history stays, unless `purge`.
+
+        Files that the server did not write itself stay as they are.
 
         Raises:
             InvalidRequest: It is an alias: undeploying would take all its other names too.
             NotFound: Nothing is deployed under that name.
-            NotReady: It is still being loaded for the first time.
-            Misconfigured: The disk keeps what should be forgotten; it is served as before.
+            NotReady: The server is starting, or a worker did not answer in time.
         """
-        own = self._registry.own_name(name)
-        if own != name:
-            raise InvalidRequest(
-                f"{name!r} is an alias of {own!r}.",
-                hint=f"Undeploy {own!r}, or deploy it again with the aliases that it should have.",
-            )
-        async with self._lock(own):
-            # What failed to load from the pipelines folder may have a name that nothing can have.
-            with suppress(InvalidRequest):
-                await _on_disk(self._store.forget, own)
-            removed = self._registry.remove(own)
-        logger.info("undeployed", extra={"deployment": own})
-        return removed
+        note = ""
 
-    async def load_all(
-        self, targets: Sequence[Target], *, announced: Callable[[], None] = lambda: None
-    ) -> None:
-        """Load what the server starts with; what fails is listed in the registry, with its error.
+        async def decide(active: Active | None) -> Plan | Outcome:
+            nonlocal note
+            if active is None:
+                await self._forget(name, purge=purge)
+                return Outcome(name, None)
+            note = "" if active.revision.origin == "deployed" else _STAYS
+            return Plan(name, "undeploy", active.revision.number, author=author)
 
-        Each is served as soon as it is ready. Of two with one name, the first is served.
-        `announced` is called once the registry knows what is to come.
+        outcome = await self._change(name, decide)
+        if purge:
+            await self._purge(name)
+        return replace(outcome, note=outcome.note or note)
+
+    async def rollback(
+        self, name: str, *, to: int | None = None, author: Author = NOBODY
+    ) -> Outcome:
+        """Serve an earlier revision again: `to`, or the last one before that was ever served.
+
+        Raises:
+            InvalidRequest: There is no earlier one.
+            NotFound: There is no such deployment or revision.
+            DeployRefused: It cannot be served any more; nothing has changed.
+            NotReady: As `deploy`.
         """
-        owners, clashes = _owners_of_names(targets)
-        self._registry.loading = frozenset(owners)
-        announced()
-        limiter = anyio.Semaphore(self._at_once)
 
-        async def load_one(target: Target) -> None:
-            async with limiter:
-                await self._load_first(target)
+        async def decide(active: Active | None) -> Plan | Outcome:
+            history = await in_thread(self._ledger.history, name)
+            if not history:
+                raise self._not_deployed(name)
+            number = earlier(history, active) if to is None else to
+            revision = await in_thread(self._revisions.get, name, number)
+            if active is not None and active.revision.number == number:
+                return _unchanged(active)
+            await self._prove_again(revision)
+            return Plan(
+                name,
+                "rollback",
+                active.revision.number if active else None,
+                number=number,
+                aliases=active.aliases if active else last_aliases(history),
+                author=author,
+            )
 
-        async with anyio.create_task_group() as tasks:
-            for own_name in dict.fromkeys(target.name for target in owners.values()):
-                tasks.start_soon(load_one, owners[own_name])
-        for target, error in clashes:
-            self._note_failure(target, error)
-        # Whichever was ready first: the order is that of the targets.
-        self._registry.arrange(list(owners))
+        return await self._change(name, decide)
 
-    async def reload(self, target: Target) -> None:
-        """Load `target` again; if that fails what was served goes on, and status says why.
+    async def alias(
+        self,
+        name: str,
+        *,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        author: Author = NOBODY,
+    ) -> Outcome:
+        """Give a deployment other names; the loaded instance stays.
 
-        Nothing happens where it was undeployed, or something else is served under its name.
+        Raises:
+            InvalidRequest: A name cannot be used, or is not one of its aliases.
+            NotFound: Nothing is deployed under that name.
+            NameTaken: A name belongs to another deployment.
+            NotReady: As `deploy`.
         """
-        async with self._lock(target.name):
-            if not self._registry.is_from(target.origin, target.name):
-                return
-            try:
-                deployment = await self._load_target(target)
-                self._registry.check_free(deployment.name, deployment.names, overwrite=True)
-            except HayserveError as error:
-                self._note_failure(target, error)
-                return
-            self._registry.put(deployment)
-        logger.info("reloaded", extra={"deployment": target.name})
+        self._rules.check_names((name, *add))
 
-    def kept(self) -> list[Target]:
-        """What was deployed to this server earlier and is to be served again."""
-        stored = self._store.entries()
-        for broken in stored.broken:
-            logger.error(
-                "deployment_record_unusable",
-                extra={"file": str(broken.path), "why": broken.reason},
-            )
-            lost = Misconfigured(
-                f"The record {broken.path.name!r} of an earlier deploy cannot be used: "
-                f"{broken.reason}",
-                hint="Deploy it again, or undeploy it to forget it.",
-            )
-            self._registry.fail(FailedDeployment(broken.path.stem, lost, "deployed"))
-        for entry in stored.entries:
-            self._store.collect(entry.name, entry.digest)
-        return [
-            _target_of(entry, self._store.folder_of(entry.name, entry.digest))
-            for entry in stored.entries
-        ]
+        async def decide(active: Active | None) -> Plan | Outcome:
+            if active is None:
+                raise self._not_deployed(name)
+            aliases = with_aliases(active, add=add, remove=remove)
+            if aliases == active.aliases:
+                return _unchanged(active)
+            return alias_plan(active, aliases, author=author)
 
-    async def _load_target(self, target: Target) -> Deployment:
-        self._check_names((target.name, *target.aliases))
-        return await load(target)
+        return await self._change(name, decide)
 
-    def _check_names(self, names: tuple[str, ...]) -> None:
-        own, *aliases = names
-        check_name(own, reserved=self._reserved)
-        for alias in aliases:
-            check_alias(alias, reserved=self._reserved)
+    async def proven(self, order: Order) -> Proof | None:
+        """Keep the files of what is ordered, and try it out.
 
-    async def _load_first(self, target: Target) -> None:
+        Raises:
+            DeployRefused: It cannot be served.
+        """
+        if order.bundle is not None:
+            await in_thread(self._revisions.save, order.bundle)
+        if self._prove is None or order.kind == "thing":
+            return None
+        target = await in_thread(self._source.target_of, order.name, order.content, order.bundle)
         try:
-            self._registry.put(await self._load_target(target))
-            logger.info("loaded", extra={"deployment": target.name})
+            return await self._prove(target, check=order.check)
         except HayserveError as error:
-            self._note_failure(target, error)
-        finally:
-            self._registry.loading -= {target.name, *target.aliases}
-
-    async def _load(self, order: Order) -> Deployment:
-        folder = await _on_disk(self._store.save_bundle, order.name, order.bundle)
-        try:
-            return await load(_target_of(_entry(order), folder))
-        except HayserveError as error:
-            served = self._registry.find(order.name)
-            if served is None or served.revision != order.bundle.digest:
-                await _on_disk(self._store.discard, order.name, order.bundle.digest)
-            logger.error(  # noqa: TRY400 - the traceback is the cause's
-                "deploy_refused",
-                extra={"deployment": order.name, "why": str(error)},
-                exc_info=error.__cause__,
-            )
-            if served is not None:
-                error.hint = f"{error.hint} What was deployed before goes on serving.".lstrip()
+            _log_refusal(order.name, error)
             raise
 
-    def _aliases_for(self, order: Order) -> tuple[str, ...]:
-        if order.aliases is not None:
-            return order.aliases
+    async def discard(self, order: Order) -> None:
+        """Take the files of what was refused off the disk, unless a revision has them too."""
+        if order.bundle is None:
+            return
+        digest = order.bundle.digest
+        known = await in_thread(self._revisions.of, order.name)
+        if all(revision.content.digest != digest for revision in known):
+            await in_thread(self._source.discard, order.name, digest)
+
+    async def _change(self, name: str, decide: Decide) -> Outcome:
+        """Carry out what is decided; decide again where something has changed meanwhile."""
+        if name in self._registry.loading:
+            raise NotReady(f"{name!r} is being loaded.", hint="Try again in a moment.")
+        for _ in range(_TRIES):
+            decided = await decide(await in_thread(self._ledger.active, name))
+            if isinstance(decided, Outcome):
+                return decided
+            try:
+                return await self._carry_out(decided)
+            except Outdated:
+                continue
+        raise NotReady(
+            f"{name!r} is changed by others all the time.", hint="Try again in a moment."
+        )
+
+    async def _carry_out(self, plan: Plan) -> Outcome:
+        confirmed = await self._rollout.carry_out(plan)
+        active = await in_thread(self._ledger.active, plan.name)
+        number = active.revision.number if active else None
+        known = {"deployment": plan.name, "action": plan.action, "revision": number}
+        logger.info("changed", extra=known)
+        outcome = _unchanged(active) if active else Outcome(plan.name, None)
+        return replace(
+            outcome,
+            changed=True,
+            workers=confirmed.workers,
+            note=_note_on(confirmed.missing),
+        )
+
+    def _plan(self, order: Order, active: Active | None) -> Plan | Outcome:
+        """How to come to what is ordered, or that it is so already.
+
+        Raises:
+            NameTaken: Something else is served under that name and may not be replaced.
+        """
+        if active is None:
+            return deploy_plan(order, None, aliases=order.aliases or ())
+        aliases = active.aliases if order.aliases is None else order.aliases
+        if self._is_served(order, active):
+            if aliases == active.aliases and order.keep == active.keep:
+                return _unchanged(active)
+            return replace(alias_plan(active, aliases, author=order.author), keep=order.keep)
+        if not order.overwrite:
+            raise NameTaken(
+                f"Pipeline '{order.name}' already exists.",
+                hint="Deploy with `--overwrite` to replace it.",
+            )
+        return deploy_plan(order, active.revision.number, aliases=aliases)
+
+    def _is_served(self, order: Order, active: Active) -> bool:
         served = self._registry.find(order.name)
-        return served.aliases if served is not None else ()
+        is_loaded = served is not None and served.number == active.revision.number
+        return is_loaded and not order.fresh and active.revision.content == order.content
 
-    def _check_free(self, order: Order) -> None:
-        loading = next((name for name in order.names if name in self._registry.loading), None)
-        if loading is not None:
-            raise NotReady(f"{loading!r} is being loaded.", hint="Deploy again in a moment.")
-        self._registry.check_free(order.name, order.names, overwrite=order.overwrite)
+    async def _prove_again(self, revision: Revision) -> None:
+        if self._prove is None or revision.content.kind == "thing":
+            return
+        target = await in_thread(self._source.target, revision)
+        try:
+            await self._prove(target)
+        except HayserveError as error:
+            _log_refusal(revision.name, error)
+            _refuse(error, is_served=self._registry.find(revision.name) is not None)
 
-    def _note_failure(self, target: Target, error: HayserveError) -> None:
-        self._registry.fail(FailedDeployment(target.name, error, target.origin))
-        logger.error(
-            "not_loaded",
-            extra={"deployment": target.name, "why": str(error)},
-            exc_info=error.__cause__,
+    async def _forget(self, name: str, *, purge: bool) -> None:
+        """Forget that something failed to load, or only a past; refuse what there never was."""
+        served = self._registry.find(name)
+        if served is not None and served.name != name:
+            raise self._not_deployed(name)
+        if await in_thread(self._ledger.undeclare, name):
+            return
+        if not (purge and await in_thread(self._revisions.of, name)):
+            raise self._not_deployed(name)
+
+    async def _purge(self, name: str) -> None:
+        known = await in_thread(self._revisions.of, name)
+        await in_thread(self._ledger.purge, name)
+        for digest in {one.content.digest for one in known if one.content.is_stored}:
+            await in_thread(self._source.discard, name, digest)
+
+    def _not_deployed(self, name: str) -> HayserveError:
+        served = self._registry.find(name)
+        if served is not None and served.name != name:
+            return InvalidRequest(
+                f"{name!r} is an alias of {served.name!r}.",
+                hint=f"Name {served.name!r}; `hayserve alias {served.name} --remove {name}` takes "
+                "only the alias away.",
+            )
+        names = ", ".join(one.name for one in self._registry.deployments())
+        return NotFound(
+            f"No deployment is named {name!r}.", hint=f"Deployed: {names or 'nothing yet'}."
         )
 
-    def _lock(self, name: str) -> anyio.Lock:
-        return self._locks.setdefault(name, anyio.Lock())
 
-
-async def _on_disk(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call what reads or writes the database or the disk."""
     try:
-        return await anyio.to_thread.run_sync(
-            partial(function, *args, **kwargs), limiter=anyio.CapacityLimiter(1)
-        )
+        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))
     except OSError as error:
         raise Misconfigured(
             f"What is deployed cannot be stored: {error.strerror or error}.",
@@ -262,50 +331,34 @@ async def _on_disk(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) 
         ) from error
 
 
-def _entry(order: Order) -> Entry:
-    return Entry(
-        name=order.name,
-        kind=order.kind,
-        digest=order.bundle.digest,
-        aliases=order.aliases or (),
-        description=order.description,
-        skip_mcp=order.skip_mcp,
-        deployed_at=datetime.now(UTC),
+def _unchanged(active: Active) -> Outcome:
+    return Outcome(
+        active.name,
+        active.revision.number,
+        digest=active.revision.content.digest,
+        aliases=active.aliases,
+        changed=False,
+        note="Exactly this is served already.",
     )
 
 
-def _target_of(entry: Entry, folder: Path) -> Target:
-    is_yaml = entry.kind == "yaml"
-    return Target(
-        entry.name,
-        "yaml" if is_yaml else "folder",
-        folder / YAML_FILE if is_yaml else folder,
-        aliases=entry.aliases,
-        origin="deployed",
-        revision=entry.digest,
-        description=entry.description,
-        skip_mcp=entry.skip_mcp,
+def _note_on(missing: Mapping[str, Worker]) -> str:
+    if not missing:
+        return ""
+    names = ", ".join(worker.label for worker in missing.values())
+    return f"It is done, and not yet confirmed by {names}; such a worker catches up or is replaced."
+
+
+def _log_refusal(name: str, error: HayserveError) -> None:
+    logger.error(
+        "deploy_refused",
+        extra={"deployment": name, "why": str(error)},
+        exc_info=error.__cause__,
     )
 
 
-def _owners_of_names(
-    targets: Sequence[Target],
-) -> tuple[dict[str, Target], list[tuple[Target, NameTaken]]]:
-    """Which target gets which name, own or alias, and which targets come too late."""
-    owners: dict[str, Target] = {}
-    clashes: list[tuple[Target, NameTaken]] = []
-    for target in targets:
-        names = (target.name, *target.aliases)
-        taken = next((name for name in names if name in owners), None)
-        if taken is None:
-            owners.update(dict.fromkeys(names, target))
-        else:
-            clashes.append((target, _twice(target, taken, first=owners[taken])))
-    return owners, clashes
-
-
-def _twice(target: Target, name: str, *, first: Target) -> NameTaken:
-    return NameTaken(
-        f"{str(target.path)!r} is not served: the name {name!r} is taken by {str(first.path)!r}.",
-        hint="Rename one of them, or serve it by itself with `--name`.",
-    )
+def _refuse(error: HayserveError, *, is_served: bool) -> NoReturn:
+    """Raise `error`; whoever reads it learns that what was served still is."""
+    if is_served and isinstance(error, DeployRefused):
+        error.hint = f"{error.hint} What was deployed before goes on serving.".lstrip()
+    raise error

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +9,6 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, select, upda
 from sqlalchemy.exc import IntegrityError
 
 from hayserve.deployments.change import (
-    Action,
     Active,
     Answer,
     Change,
@@ -20,7 +18,9 @@ from hayserve.deployments.change import (
     Snapshot,
     Stage,
 )
-from hayserve.deployments.revision import Author, Content, Origin, Revision
+from hayserve.deployments.deployment import Origin
+from hayserve.deployments.plan import Plan
+from hayserve.deployments.revision import Author, Revision
 from hayserve.deployments.revisions import add, remove_all, revision_in
 from hayserve.errors import NameTaken
 from hayserve.storage.database import Database, upsert
@@ -43,37 +43,6 @@ class Outdated(Exception):
 
 class Busy(Exception):
     """Another change of the same deployment is under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A change that is to be made.
-
-    Args:
-        name: The deployment's name.
-        action: What was asked for.
-        seen: The number of the revision that was active when it was decided; None for none.
-        content: What is to be served, if it is to become a new revision.
-        number: Which revision is to be served, if it is there already.
-        origin: Where new content comes from.
-        aliases: More names for it.
-        keep: Whether it is there again after a start of the server.
-        author: Who asks for it.
-    """
-
-    name: str
-    action: Action
-    seen: int | None
-    content: Content | None = None
-    number: int | None = None
-    origin: Origin = "deployed"
-    aliases: tuple[str, ...] = ()
-    keep: bool = True
-    author: Author = Author()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name, *self.aliases)
 
 
 class Ledger:
@@ -264,9 +233,7 @@ class Ledger:
 def _active(connection: Connection) -> list[Active]:
     both = deployments.join(
         revisions,
-        and_(
-            revisions.c.name == deployments.c.name, revisions.c.number == deployments.c.revision
-        ),
+        and_(revisions.c.name == deployments.c.name, revisions.c.number == deployments.c.revision),
     )
     columns = (deployments.c.aliases, deployments.c.keep, revisions)
     rows = connection.execute(

@@ -67,6 +67,11 @@ class Members:
         self._signs: dict[str, tuple[int, float]] = {}
         self.id = f"{os.getpid()}-{secrets.token_hex(4)}"
 
+    @property
+    def needs_signs(self) -> bool:
+        """Whether workers of other machines may be on the list."""
+        return self._database.engine.dialect.name != "sqlite"
+
     def join(self) -> None:
         """Be on the list: from now on a change waits for this worker."""
         with self._database.writing() as connection:
@@ -81,9 +86,7 @@ class Members:
         """Give a sign of life; False if the others had given this worker up."""
         with self._database.writing() as connection:
             own = workers.c.id == self.id
-            result = connection.execute(
-                update(workers).where(own).values(beat=workers.c.beat + 1)
-            )
+            result = connection.execute(update(workers).where(own).values(beat=workers.c.beat + 1))
             if not result.rowcount:
                 connection.execute(insert(workers).values(**self._row()))
             return bool(result.rowcount)

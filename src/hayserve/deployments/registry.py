@@ -1,10 +1,11 @@
-"""The table of what is served: read by every request, swapped as a whole by a deploy."""
+"""The table of what is served: read by every request, swapped as a whole by a change."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from hayserve.deployments.deployment import Deployment, FailedDeployment, Origin
-from hayserve.errors import NameTaken, NotFound, NotReady
+from hayserve.deployments.deployment import Deployment, FailedDeployment
+from hayserve.errors import NotFound, NotReady
 
 
 class Registry:
@@ -19,7 +20,19 @@ class Registry:
     def __init__(self) -> None:
         self._by_name: Mapping[str, Deployment] = MappingProxyType({})
         self._failed: Mapping[str, FailedDeployment] = MappingProxyType({})
+        self._held: Mapping[str, asyncio.Event] = MappingProxyType({})
         self.loading: frozenset[str] = frozenset()
+
+    async def for_run(self, name: str) -> Deployment:
+        """As `get`; waits while requests for `name` are held back, which takes milliseconds.
+
+        Raises:
+            NotReady: As `get`.
+            NotFound: As `get`.
+        """
+        while (held := self._held.get(name)) is not None:
+            await held.wait()
+        return self.get(name)
 
     def get(self, name: str) -> Deployment:
         """The deployment that has `name` as its name or an alias.
@@ -48,15 +61,6 @@ class Registry:
         """As `get`, with None where there is none."""
         return self._by_name.get(name)
 
-    def own_name(self, name: str) -> str:
-        """The own name of what is served as `name`, or failed to load under it.
-
-        Raises:
-            NotReady: It is being loaded for the first time.
-            NotFound: There is none.
-        """
-        return name if name in self._failed else self.get(name).name
-
     def deployments(self) -> list[Deployment]:
         """All that is served, in the order of deployment, each once."""
         return list({id(entry): entry for entry in self._by_name.values()}.values())
@@ -65,33 +69,18 @@ class Registry:
         """What should be served and could not be loaded."""
         return list(self._failed.values())
 
-    def check_free(self, deployment_name: str, names: tuple[str, ...], *, overwrite: bool) -> None:
-        """Refuse names that another deployment has, and an own name that is not to be replaced.
-
-        Raises:
-            NameTaken: One of the names is taken.
-        """
-        for name in names:
-            taken_by = self._by_name.get(name)
-            if taken_by is None:
-                continue
-            if taken_by.name != deployment_name:
-                raise NameTaken(
-                    f"The name {name!r} belongs to the deployment {taken_by.name!r}.",
-                    hint="Choose another name, or undeploy that one first.",
-                )
-            if not overwrite:
-                raise NameTaken(
-                    f"Pipeline '{name}' already exists.",
-                    hint="Deploy with `--overwrite` to replace it.",
-                )
-
     def put(self, deployment: Deployment) -> Deployment | None:
         """Serve `deployment` from now on; gives the one that it replaces."""
-        before = self._by_name.get(deployment.name)
-        table = {name: entry for name, entry in self._by_name.items() if entry is not before}
-        self._by_name = MappingProxyType({**table, **dict.fromkeys(deployment.names, deployment)})
-        self._forget_failure(deployment.name)
+        before = self._own(deployment.name)
+        self._by_name = MappingProxyType(
+            {**self._without(before), **dict.fromkeys(deployment.names, deployment)}
+        )
+        return before
+
+    def remove(self, name: str) -> Deployment | None:
+        """Stop to serve the deployment of that own name; gives what it was."""
+        before = self._own(name)
+        self._by_name = MappingProxyType(self._without(before))
         return before
 
     def arrange(self, names: Sequence[str]) -> None:
@@ -104,31 +93,21 @@ class Registry:
         }
         self._by_name = MappingProxyType({**first, **self._by_name})
 
-    def fail(self, failure: FailedDeployment) -> None:
-        """Remember that something could not be loaded; what is served stays as it is."""
-        self._failed = MappingProxyType({**self._failed, failure.name: failure})
+    def fail(self, failures: Sequence[FailedDeployment]) -> None:
+        """Say what could not be loaded, in place of what was said before."""
+        self._failed = MappingProxyType({failure.name: failure for failure in failures})
 
-    def is_from(self, origin: Origin, name: str) -> bool:
-        """Whether what is served as `name`, or failed to be, was named by `origin`."""
-        known = self._by_name.get(name) or self._failed.get(name)
-        return known is not None and known.origin == origin
+    def hold(self, names: Collection[str]) -> None:
+        """Hold requests for exactly these names back; those for others go on."""
+        held = {name: self._held.get(name) or asyncio.Event() for name in names}
+        released = [event for name, event in self._held.items() if name not in held]
+        self._held = MappingProxyType(held)
+        for event in released:
+            event.set()
 
-    def remove(self, name: str) -> Deployment | FailedDeployment:
-        """Stop to serve the deployment with that name or alias, or forget that it failed.
+    def _own(self, name: str) -> Deployment | None:
+        found = self._by_name.get(name)
+        return found if found is not None and found.name == name else None
 
-        Raises:
-            NotFound: There is none.
-        """
-        own = self.own_name(name)
-        found = self._by_name.get(own)
-        removed = found or self._failed[own]
-        self._by_name = MappingProxyType(
-            {key: entry for key, entry in self._by_name.items() if entry is not found}
-        )
-        self._forget_failure(own)
-        return removed
-
-    def _forget_failure(self, name: str) -> None:
-        self._failed = MappingProxyType(
-            {key: failure for key, failure in self._failed.items() if key != name}
-        )
+    def _without(self, gone: Deployment | None) -> dict[str, Deployment]:
+        return {name: entry for name, entry in self._by_name.items() if entry is not gone}

@@ -8,6 +8,7 @@ RESERVED = frozenset(
         "console",
         "deploy-yaml",
         "deploy_files",
+        "deployments",
         "docs",
         "healthz",
         "keys",

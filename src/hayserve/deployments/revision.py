@@ -25,6 +25,9 @@ class Author:
     where: str = ""
 
 
+NOBODY = Author()
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What a revision is made of. Equal contents are served alike.

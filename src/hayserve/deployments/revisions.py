@@ -111,9 +111,7 @@ def add(
     connection: Connection, name: str, content: Content, *, origin: Origin, author: Author
 ) -> int:
     """Add a revision in the transaction of a change; gives its number."""
-    newest = connection.scalar(
-        select(func.max(revisions.c.number)).where(revisions.c.name == name)
-    )
+    newest = connection.scalar(select(func.max(revisions.c.number)).where(revisions.c.name == name))
     number = (newest or 0) + 1
     connection.execute(
         insert(revisions).values(

@@ -9,14 +9,14 @@ from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidInput, InvalidRequest, NotFound, Problem
 
 
-def model_named(registry: Registry, name: str) -> Deployment:
-    """The deployment behind a model's name.
+async def model_named(registry: Registry, name: str) -> Deployment:
+    """The deployment behind a model's name, for a run.
 
     Raises:
         NotFound: There is none; its `param` says that the model is at fault.
     """
     try:
-        return registry.get(name)
+        return await registry.for_run(name)
     except NotFound as error:
         raise NotFound(error.message, hint=error.hint, param="model") from error
 

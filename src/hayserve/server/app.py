@@ -1,8 +1,10 @@
 """Puts the parts together into one ASGI application; nowhere else are they."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -10,24 +12,83 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 import hayserve
-from hayserve.deployments.deploy import Deployer
-from hayserve.deployments.registry import Registry
+from hayserve.deployments.bundle import check_alias, check_name
 from hayserve.deployments.reserved import RESERVED
-from hayserve.deployments.store import Store
 from hayserve.deployments.target import Target
+from hayserve.errors import NameTaken
 from hayserve.protocols.admin.routes import Admin
 from hayserve.protocols.openai_chat.routes import OpenAIChat
 from hayserve.protocols.openai_responses.routes import OpenAIResponses
 from hayserve.protocols.rest.openapi import OpenAPI
 from hayserve.protocols.rest.routes import Rest
-from hayserve.runs.execute import Executor
 from hayserve.server.error_responses import handlers
 from hayserve.server.guard import ForeignPages, Guard
 from hayserve.server.health import Health
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
 from hayserve.server.local_key import LocalKey
 from hayserve.server.middleware import LastAnswers, RootPath, RunIds
+from hayserve.server.parts import Parts, parts_of
+from hayserve.server.role import Role
 from hayserve.settings import Settings, load
+
+_WHOLE = Role()
+
+
+class Application(Starlette):
+    """The server as an ASGI application; `create_app` makes it."""
+
+    def __init__(self, things: dict[str, Target], **options: Any) -> None:
+        super().__init__(**options)
+        self._things = things
+
+    def deploy(
+        self,
+        name: str,
+        thing: object,
+        *,
+        aliases: Sequence[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        description: str = "",
+    ) -> None:
+        """Serve an object of this program from the start.
+
+        Args:
+            name: The name to serve it under.
+            thing: An `Agent`, a `Pipeline`, a wrapper or its class, or a function without
+                arguments that gives one of them.
+            aliases: More names for it.
+            parameters: What the `setup()` of a wrapper is called with, by name.
+            description: What it does, in one line; a wrapper has its own.
+
+        Raises:
+            InvalidRequest: A name cannot be used.
+            NameTaken: It was given before.
+
+        Example:
+            ```python
+            from haystack import Pipeline
+            from haystack.components.generators.chat import MockChatGenerator
+
+            from hayserve import create_app
+
+            app = create_app()
+            app.deploy("echo", Pipeline().add_component("llm", MockChatGenerator()))
+            ```
+        """
+        check_name(name, reserved=RESERVED)
+        for alias in aliases:
+            check_alias(alias, reserved=RESERVED)
+        if name in self._things:
+            raise NameTaken(f"{name!r} was given to the application before.")
+        self._things[name] = Target(
+            name,
+            "thing",
+            Path(),
+            aliases=tuple(aliases),
+            thing=thing,
+            parameters=parameters or {},
+            description=description,
+        )
 
 
 def create_app(
@@ -36,7 +97,9 @@ def create_app(
     targets: Sequence[Target] | None = None,
     reload: bool = False,
     when_loaded: WhenLoaded = lambda _: None,
-) -> Starlette:
+    role: Role = _WHOLE,
+    prove: bool = True,
+) -> Application:
     """The server as an ASGI application.
 
     Args:
@@ -45,6 +108,8 @@ def create_app(
             deployed to this server earlier is served too.
         reload: Whether a deployment is loaded again when its files change.
         when_loaded: Called with the registry when everything was loaded or has failed.
+        role: What of the start is to be done by this process; by default all of it.
+        prove: Whether what is deployed is first tried out in a process of its own.
 
     Returns:
         The application. What it serves is loaded when its lifespan starts.
@@ -53,58 +118,61 @@ def create_app(
         Misconfigured: A setting cannot be used.
     """
     settings = settings or load()
-    registry = Registry()
-    executor = Executor(
-        threads=settings.threads,
-        streaming_components=settings.streaming_components,
-        show_tracebacks=settings.show_tracebacks,
+    things = {target.name: target for target in targets or () if target.kind == "thing"}
+    parts = parts_of(settings, things=things, prove=prove)
+    key = None if settings.insecure else role.key or LocalKey()
+    start = Start(
+        targets,
+        things=things,
+        key=None if role.key is not None else key,
+        reload=reload,
+        role=role,
+        when_loaded=when_loaded,
     )
-    deployer = Deployer(
-        registry,
-        Store(settings.data_dir),
-        reserved=RESERVED,
-        at_once=settings.startup_deploy_workers
-        if settings.startup_deploy_strategy == "parallel"
-        else 1,
-    )
-    key = None if settings.insecure else LocalKey()
-    return Starlette(
-        routes=_routes(registry, executor, _admin(Admin(registry, deployer), key)),
+    return Application(
+        things,
+        routes=_routes(parts, key),
         middleware=_middleware(settings),
         exception_handlers=handlers(),
-        lifespan=Lifespan(
-            settings,
-            registry=registry,
-            executor=executor,
-            deployer=deployer,
-            start=Start(targets, key=key, reload=reload, when_loaded=when_loaded),
-        ),
+        lifespan=Lifespan(settings, parts, start),
     )
 
 
-def _routes(registry: Registry, executor: Executor, admin: Sequence[Route]) -> list[Route]:
+def _routes(parts: Parts, key: LocalKey | None) -> list[Route]:
+    registry, executor = parts.registry, parts.executor
+    admin = Admin(
+        registry,
+        parts.deployer,
+        history=parts.history,
+        members=parts.members,
+        rules=parts.rules,
+    )
     rest = Rest(registry, executor).routes()
     fixed = [
         *OpenAIChat(registry, executor).routes(),
         *OpenAIResponses(registry, executor).routes(),
         *Health(registry).routes(),
-        *admin,
+        *_guarded(admin, key),
     ]
     description = OpenAPI(registry, fixed, version=hayserve.__version__).routes()
     return [*fixed, *description, *rest]
 
 
-def _admin(admin: Admin, key: LocalKey | None) -> list[Route]:
+def _guarded(admin: Admin, key: LocalKey | None) -> list[Route]:
     if key is None:
         return [*admin.routes(), *admin.guarded_routes()]
     guard = Guard(key.value)
     return [
         *admin.routes(),
         *(
-            Route(route.path, guard.on(route.endpoint), methods=["POST"])
+            Route(route.path, guard.on(route.endpoint), methods=_methods_of(route))
             for route in admin.guarded_routes()
         ),
     ]
+
+
+def _methods_of(route: Route) -> list[str]:
+    return [method for method in route.methods or () if method != "HEAD"]
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

@@ -70,6 +70,7 @@ class Guard:
 
         async def guarded(request: Request) -> Response:
             self.check(request)
+            request.state.key_name = "local key"
             return await endpoint(request)
 
         guarded.__doc__ = endpoint.__doc__

@@ -2,27 +2,37 @@
 
 import logging
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 from starlette.applications import Starlette
 
 from hayserve.compat.hayhooks import install_hayhooks_names
-from hayserve.deployments.deploy import Deployer
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target, targets_in
-from hayserve.runs.execute import Executor
 from hayserve.server.local_key import LocalKey
+from hayserve.server.parts import Parts
 from hayserve.server.reload import reload_on_change
+from hayserve.server.role import Role
 from hayserve.settings import Settings, local_key_file, variables_without_meaning
 
 logger = logging.getLogger("hayserve.server")
 
 WhenLoaded = Callable[[Registry], None]
+
+# How long wrappers have to close when the server stops.
+CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +41,19 @@ class Start:
 
     Args:
         targets: What to load; None for what the pipelines folder holds.
+        things: What a program gives the application to serve, by name; it is served too.
         key: What deploying needs, to be left where this user's command line finds it; None where
-            nobody is asked for a key.
+            nobody is asked for a key, or somebody else has left it there.
         reload: Whether to load it again when its files change.
+        role: What of this is to be done by this process.
         when_loaded: Called once, when everything was loaded or has failed.
     """
 
     targets: Sequence[Target] | None
+    things: Mapping[str, Target]
     key: LocalKey | None
     reload: bool
+    role: Role
     when_loaded: WhenLoaded
 
 
@@ -51,25 +65,13 @@ class Lifespan:
 
     Args:
         settings: The settings.
-        registry: What is served.
-        executor: What runs it.
-        deployer: What loads it.
+        parts: What is started and stopped.
         start: What to do at the start.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        registry: Registry,
-        executor: Executor,
-        deployer: Deployer,
-        start: Start,
-    ) -> None:
+    def __init__(self, settings: Settings, parts: Parts, start: Start) -> None:
         self._settings = settings
-        self._registry = registry
-        self._executor = executor
-        self._deployer = deployer
+        self._parts = parts
         self._start = start
 
     def __call__(self, app: Starlette) -> AbstractAsyncContextManager[None]:
@@ -80,50 +82,73 @@ class Lifespan:
         _warn(self._settings)
         install_hayhooks_names(self._settings.model_dump())
         _extend_python_path(self._settings)
-        with self._key_in_place(port):
-            async with self._executor.running(), anyio.create_task_group() as tasks:
-                await tasks.start(self._load)
-                yield
-                tasks.cancel_scope.cancel()
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._key_in_place(port))
+            await stack.enter_async_context(self._on_the_list())
+            await stack.enter_async_context(self._following())
+            await stack.enter_async_context(self._parts.executor.running())
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            await tasks.start(self._serve)
+            yield
+            tasks.cancel_scope.cancel()
 
-    @contextmanager
-    def _key_in_place(self, port: int) -> Generator[None]:
+    def _key_in_place(self, port: int) -> AbstractContextManager[None]:
         key = self._start.key
         if key is None:
-            yield
-            return
-        file = self._settings.key_file or local_key_file(port)
-        key.write(file)
-        try:
-            yield
-        finally:
-            key.remove(file)
+            return nullcontext()
+        return key.kept_at(self._settings.key_file or local_key_file(port))
 
-    async def _load(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        own = self._targets()
-        await self._deployer.load_all(
-            _merged(own, self._deployer.kept()), announced=task_status.started
-        )
-        self._start.when_loaded(self._registry)
-        if self._start.reload:
-            await reload_on_change(own, self._deployer)
+    @asynccontextmanager
+    async def _on_the_list(self) -> AsyncGenerator[None]:
+        """Be one of the workers of the database."""
+        database, members = self._parts.database, self._parts.members
+        await anyio.to_thread.run_sync(database.open)
+        try:
+            await anyio.to_thread.run_sync(members.join)
+            try:
+                yield
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(members.leave)
+        finally:
+            database.close()
+
+    @asynccontextmanager
+    async def _following(self) -> AsyncGenerator[None]:
+        """Have what should be served loaded, and closed in the end."""
+        prover, follower = self._parts.prover, self._parts.follower
+        async with self._parts.pulse.running():
+            try:
+                yield
+            finally:
+                with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                    await follower.close()
+                if prover is not None:
+                    with anyio.CancelScope(shield=True):
+                        await prover.aclose()
+
+    async def _serve(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """Load what is named now and what was deployed earlier, and follow what changes."""
+        role, follower = self._start.role, self._parts.follower
+        own: Sequence[Target] = self._targets() if role.declares or role.watches else ()
+        async with anyio.create_task_group() as tasks:
+            if role.declares:
+                follower.postpone([target.name for target in own])
+            await tasks.start(follower.run)
+            task_status.started()
+            if role.declares:
+                await self._parts.declarer.declare(own, decided=follower.decided)
+            await follower.settled()
+            self._start.when_loaded(self._parts.registry)
+            if self._start.reload and role.watches:
+                await reload_on_change(own, self._parts.declarer)
 
     def _targets(self) -> Sequence[Target]:
-        if self._start.targets is not None:
-            return self._start.targets
-        folder = self._settings.pipelines_dir
-        return targets_in(folder, origin="pipelines dir") if folder.is_dir() else []
-
-
-def _merged(own: Sequence[Target], kept: Sequence[Target]) -> list[Target]:
-    """What is named on the command line wins over an earlier deploy, that over the folder."""
-    named = {target.name for target in own if target.origin == "command line"}
-    deployed = [target for target in kept if target.name not in named]
-    taken = {target.name for target in deployed}
-    for target in [*own, *kept]:
-        if target.name in (named if target in kept else taken):
-            logger.info("set_aside", extra={"deployment": target.name, "from": target.origin})
-    return [*(target for target in own if target.name not in taken), *deployed]
+        targets, folder = self._start.targets, self._settings.pipelines_dir
+        if targets is None:
+            targets = targets_in(folder, origin="pipelines dir") if folder.is_dir() else []
+        files = [target for target in targets if target.kind != "thing"]
+        return [*files, *self._start.things.values()]
 
 
 def _warn(settings: Settings) -> None:

@@ -1,11 +1,11 @@
-"""Loads a deployment again when its files change: for people who are writing one."""
+"""Makes a new revision of a deployment when its files change: for people who are writing one."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from watchfiles import Change, DefaultFilter, awatch  # pyright: ignore[reportUnknownVariableType] - an optional backend's type
 
-from hayserve.deployments.deploy import Deployer
+from hayserve.deployments.declare import Declarer
 from hayserve.deployments.target import Target
 
 # What people write a deployment in; not what it writes while it runs.
@@ -14,7 +14,7 @@ SOURCES = (".py", ".yml", ".yaml", ".toml", ".j2", ".jinja", ".jinja2")
 STOPS_WITHIN_MS = 200
 
 
-async def reload_on_change(targets: Sequence[Target], deployer: Deployer) -> None:
+async def reload_on_change(targets: Sequence[Target], declarer: Declarer) -> None:
     """Watch the folders of `targets` until cancelled; what is only in memory has none."""
     watched = [target for target in targets if target.kind != "thing"]
     if not watched:
@@ -24,7 +24,7 @@ async def reload_on_change(targets: Sequence[Target], deployer: Deployer) -> Non
         changed = [Path(path) for _, path in changes]
         for target in watched:
             if any(_belongs(path, target) for path in changed):
-                await deployer.reload(target)
+                await declarer.renew(target)
 
 
 class Sources(DefaultFilter):

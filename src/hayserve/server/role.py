@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hayserve.server.local_key import LocalKey
+
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -12,8 +14,11 @@ class Role:
         declares: It brings what the command line names into the database; exactly one does, once.
         watches: It watches the files of that for changes, if any worker is to; exactly one does,
             and its replacement goes on with it.
+        key: The key for deploying, which the parent has left where the command line finds it; None
+            where this process is to do that.
     """
 
     number: int = 1
     declares: bool = True
     watches: bool = True
+    key: LocalKey | None = None

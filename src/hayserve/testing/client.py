@@ -144,7 +144,7 @@ def serve(
 
     with tempfile.TemporaryDirectory() as folder:
         app_settings = _settings(settings or {}, folder=Path(folder))
-        app = create_app(app_settings, targets=targets, when_loaded=when_loaded)
+        app = create_app(app_settings, targets=targets, when_loaded=when_loaded, prove=False)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as http:
             if not app_settings.insecure and app_settings.key_file:
                 http.headers["authorization"] = f"Bearer {app_settings.key_file.read_text()}"
@@ -187,7 +187,12 @@ def _settings(given: Mapping[str, Any], *, folder: Path) -> Settings:
                 hint=nearest(name, Settings.model_fields, kind="settings"),
                 param=name,
             )
-    own = {"data_dir": folder, "key_file": folder / "key", "insecure": False}
+    own = {
+        "data_dir": folder,
+        "database_url": "sqlite://",
+        "key_file": folder / "key",
+        "insecure": False,
+    }
     return load(**{**own, **given})
 
 

@@ -1,33 +1,62 @@
 """Lists what is served, deploys and undeploys: what the command line calls."""
 
+from typing import Any
+
+import anyio.to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from hayserve.deployments.archive import unpack
 from hayserve.deployments.deploy import Deployer
+from hayserve.deployments.history import History
+from hayserve.deployments.members import Members
+from hayserve.deployments.order import Order
 from hayserve.deployments.registry import Registry
+from hayserve.deployments.revision import Author
+from hayserve.deployments.rules import Rules
+from hayserve.protocols.admin.answers import failed_entry, past, result, status_entry, undeployed
+from hayserve.protocols.admin.body import read_body, spool, spool_body
 from hayserve.protocols.admin.schema import (
+    Aliases,
     DeployFiles,
     DeployYaml,
-    deployed,
-    failed_entry,
-    read_order,
-    status_entry,
-    undeployed,
+    Rollback,
+    archive_order,
+    flag,
+    number,
+    read,
 )
+
+_SLACK = 1024 * 1024
+_LONGEST_WHERE = 300
 
 
 class Admin:
     """The face of the server for the people who run it.
 
     Args:
-        registry: What is served.
-        deployer: What changes it.
+        registry: What this process serves.
+        deployer: What changes what is served.
+        history: What was served.
+        members: The workers.
+        rules: What may be deployed.
     """
 
-    def __init__(self, registry: Registry, deployer: Deployer) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        deployer: Deployer,
+        *,
+        history: History,
+        members: Members,
+        rules: Rules,
+    ) -> None:
         self._registry = registry
         self._deployer = deployer
+        self._history = history
+        self._members = members
+        self._rules = rules
 
     def routes(self) -> list[Route]:
         return [
@@ -36,17 +65,24 @@ class Admin:
         ]
 
     def guarded_routes(self) -> list[Route]:
-        """The routes that change what is served; the server asks for a key on them."""
+        """The routes that change what is served or show its code; a key is asked for on them."""
+        named = "/deployments/{name}"
         return [
             Route("/deploy_files", self.deploy_files, methods=["POST"]),
             Route("/deploy-yaml", self.deploy_yaml, methods=["POST"]),
             Route("/undeploy/{name}", self.undeploy, methods=["POST"]),
+            Route(named, self.deploy_archive, methods=["PUT"]),
+            Route(f"{named}/rollback", self.rollback, methods=["POST"]),
+            Route(f"{named}/aliases", self.alias, methods=["POST"]),
+            Route(f"{named}/history", self.history, methods=["GET"]),
+            Route(f"{named}/diff", self.diff, methods=["GET"]),
         ]
 
     async def status(self, _: Request) -> Response:
-        """List what is served, and what could not be loaded with the reason."""
+        """List what is served, what could not be loaded with the reason, and the workers."""
         served = self._registry.deployments()
         failed = self._registry.failed()
+        workers = await anyio.to_thread.run_sync(self._members.live)
         return JSONResponse(
             {
                 "status": "Degraded" if failed else "Up!",
@@ -58,6 +94,10 @@ class Admin:
                     *map(failed_entry, failed),
                 ],
                 "capabilities": {"execution_enumeration": False},
+                "workers": [
+                    {"node": one.node, "pid": one.pid, "failed": dict(one.failed)}
+                    for one in workers.values()
+                ],
             }
         )
 
@@ -74,15 +114,77 @@ class Admin:
 
     async def deploy_files(self, request: Request) -> Response:
         """Deploy a wrapper from its files."""
-        order = read_order(await request.body(), DeployFiles)
-        return JSONResponse(deployed(await self._deployer.deploy(order)))
+        return await self._deploy(read(await self._body(request), DeployFiles).order(), request)
 
     async def deploy_yaml(self, request: Request) -> Response:
         """Deploy a pipeline from its YAML."""
-        order = read_order(await request.body(), DeployYaml)
-        return JSONResponse(deployed(await self._deployer.deploy(order)))
+        return await self._deploy(read(await self._body(request), DeployYaml).order(), request)
+
+    async def deploy_archive(self, request: Request) -> Response:
+        """Deploy a wrapper from a tar or zip archive; the query says what JSON would."""
+        most, most_files = self._rules.most_bytes, self._rules.most_files
+        with spool() as file:
+            await spool_body(request, file, most=most + _SLACK, what="The archive")
+            files = await anyio.to_thread.run_sync(
+                lambda: unpack(file, most_bytes=most, most_files=most_files)
+            )
+        order = archive_order(request.path_params["name"], files, request.query_params)
+        return await self._deploy(order, request)
 
     async def undeploy(self, request: Request) -> Response:
-        """Stop to serve a deployment."""
-        removed = await self._deployer.undeploy(request.path_params["name"])
-        return JSONResponse(undeployed(removed))
+        """Stop to serve a deployment; with `purge=true` forget its past, too."""
+        outcome = await self._deployer.undeploy(
+            request.path_params["name"],
+            author=_author(request),
+            purge=flag(request.query_params, "purge"),
+        )
+        return JSONResponse(undeployed(outcome))
+
+    async def rollback(self, request: Request) -> Response:
+        """Serve an earlier revision again."""
+        asked = read(await request.body() or b"{}", Rollback)
+        name = request.path_params["name"]
+        outcome = await self._deployer.rollback(name, to=asked.to, author=_author(request))
+        return JSONResponse(result(outcome))
+
+    async def alias(self, request: Request) -> Response:
+        """Give a deployment other names, or take some away."""
+        asked = read(await request.body(), Aliases)
+        outcome = await self._deployer.alias(
+            request.path_params["name"],
+            add=asked.add,
+            remove=asked.remove,
+            author=_author(request),
+        )
+        return JSONResponse(result(outcome))
+
+    async def history(self, request: Request) -> Response:
+        """List the revisions of a deployment, the newest first."""
+        name = request.path_params["name"]
+        found = await anyio.to_thread.run_sync(self._history.of, name)
+        return JSONResponse({"name": name, "revisions": [*map(past, found)]})
+
+    async def diff(self, request: Request) -> Response:
+        """Show what differs between two revisions, as `patch` understands it."""
+        name, query = request.path_params["name"], request.query_params
+        old, new = number(query, "old"), number(query, "new")
+        text = await anyio.to_thread.run_sync(lambda: self._history.diff(name, old=old, new=new))
+        return PlainTextResponse(text, media_type="text/x-diff")
+
+    async def _deploy(self, order: Order, request: Request) -> Response:
+        outcome = await self._deployer.deploy(order.of(_author(request)))
+        answer: dict[str, Any] = result(outcome)
+        return JSONResponse({**answer, "endpoint": f"/{outcome.name}/run"})
+
+    async def _body(self, request: Request) -> bytes:
+        # As JSON, bytes may take four thirds of their number, and text with escapes more.
+        most = 2 * self._rules.most_bytes + _SLACK
+        return await read_body(request, most=most, what="What is deployed")
+
+
+def _author(request: Request) -> Author:
+    """Who asks: the key that was shown, and where it says, or seems, to come from."""
+    said = request.headers.get("x-hayserve-from", "")[:_LONGEST_WHERE]
+    address = request.client.host if request.client else ""
+    key: str = getattr(request.state, "key_name", "nobody's key")
+    return Author(key, said if said and said.isprintable() else address)

@@ -1,15 +1,17 @@
-"""What the command line sends to deploy, and what it is told."""
+"""What the command line sends to change what is served."""
 
 import base64
 import binascii
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 
 from hayserve.deployments.bundle import Bundle
-from hayserve.deployments.deploy import YAML_FILE, Order
-from hayserve.deployments.deployment import Deployment, FailedDeployment
-from hayserve.errors import InvalidInput, Problem
+from hayserve.deployments.order import Order
+from hayserve.deployments.revision import YAML_FILE
+from hayserve.errors import InvalidInput, InvalidRequest, Problem
 
 
 def _content(value: Any) -> bytes:
@@ -23,6 +25,16 @@ def _content(value: Any) -> bytes:
             raise ValueError(f"is not base64: {error}") from None
     raise ValueError('a file is its text, or {"base64": "..."}')
 
+
+_PARAMETERS = TypeAdapter(dict[str, Any])
+_ARCHIVE_QUERY = (
+    "alias",
+    "overwrite",
+    "save_files",
+    "description",
+    "parameters",
+    "check",
+)
 
 Content = Annotated[bytes, BeforeValidator(_content)]
 
@@ -38,6 +50,8 @@ class DeployFiles(BaseModel):
     save_files: bool = True
     aliases: list[str] | None = None
     description: str | None = None
+    parameters: dict[str, Any] = {}
+    check: str | None = None
 
     def order(self) -> Order:
         return Order(
@@ -47,6 +61,8 @@ class DeployFiles(BaseModel):
             overwrite=self.overwrite,
             keep=self.save_files,
             description=self.description or "",
+            parameters=self.parameters,
+            check=self.check,
         )
 
 
@@ -62,6 +78,8 @@ class DeployYaml(BaseModel):
     skip_mcp: bool | None = None
     save_file: bool = True
     aliases: list[str] | None = None
+    parameters: dict[str, Any] = {}
+    check: str | None = None
 
     def order(self) -> Order:
         return Order(
@@ -73,17 +91,39 @@ class DeployYaml(BaseModel):
             keep=self.save_file,
             description=self.description or "",
             skip_mcp=bool(self.skip_mcp),
+            parameters=self.parameters,
+            check=self.check,
         )
 
 
-def read_order(body: bytes, model: type[DeployFiles] | type[DeployYaml]) -> Order:
-    """The order in a request's body.
+class Rollback(BaseModel):
+    """The body of `POST /deployments/{name}/rollback`."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="forbid")
+
+    to: int | None = None
+
+
+class Aliases(BaseModel):
+    """The body of `POST /deployments/{name}/aliases`."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="forbid")
+
+    add: list[str] = []
+    remove: list[str] = []
+
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def read(body: bytes, model: type[Body]) -> Body:
+    """What a request's body says.
 
     Raises:
-        InvalidInput: The body is not one; the message never repeats what was sent.
+        InvalidInput: The body is not as it should be; the message never repeats what was sent.
     """
     try:
-        return model.model_validate_json(body).order()
+        return model.model_validate_json(body)
     except ValidationError as error:
         problems = [
             Problem(("body", *entry["loc"]), entry["msg"], entry["type"])
@@ -95,70 +135,66 @@ def read_order(body: bytes, model: type[DeployFiles] | type[DeployYaml]) -> Orde
         ) from None
 
 
-def deployed(deployment: Deployment) -> dict[str, Any]:
-    """The answer to a deploy."""
-    return {
-        "name": deployment.name,
-        "success": True,
-        "endpoint": f"/{deployment.name}/run",
-        "aliases": list(deployment.aliases),
-        "revision": deployment.revision,
-    }
+def archive_order(name: str, files: Mapping[str, bytes], query: QueryParams) -> Order:
+    """What `PUT /deployments/{name}` asks for.
+
+    Raises:
+        InvalidRequest: A query parameter cannot be used, or a file has a path that cannot.
+    """
+    _check_known(query)
+    aliases = query.getlist("alias")
+    return Order(
+        name=name,
+        bundle=Bundle(files),
+        aliases=tuple(aliases) if aliases else None,
+        overwrite=flag(query, "overwrite"),
+        keep=flag(query, "save_files", default=True),
+        description=query.get("description", ""),
+        parameters=_parameters(query),
+        check=query.get("check"),
+    )
 
 
-def undeployed(removed: Deployment | FailedDeployment) -> dict[str, Any]:
-    """The answer to an undeploy."""
-    answer = {"success": True, "name": removed.name}
-    if removed.origin == "deployed":
-        return answer
-    note = "Its files stay where they are, and a server that is started with them serves it again."
-    return {**answer, "note": note}
+def flag(query: QueryParams, name: str, *, default: bool = False) -> bool:
+    """A query parameter that is true or false.
+
+    Raises:
+        InvalidRequest: It is neither.
+    """
+    text = query.get(name, str(default)).lower()
+    if text not in {"true", "false"}:
+        raise InvalidRequest(f"{name!r} is true or false, not {text!r}.", param=name)
+    return text == "true"
 
 
-def status_entry(deployment: Deployment) -> dict[str, Any]:
-    """One deployment in `GET /status`, in Hayhooks' shape with aliases and error added."""
-    capabilities = deployment.can.names()
-    if deployment.can.api and not deployment.skip_mcp:
-        capabilities.append("mcp_eligible")
-    if deployment.can.chat and not deployment.wrapper.skip_a2a:
-        capabilities.append("a2a_eligible")
-    return {
-        **_entry(deployment.name, capabilities),
-        "type": deployment.kind,
-        "description": deployment.description,
-        "state": "Loaded",
-        "aliases": list(deployment.aliases),
-        "revision": deployment.revision or None,
-        "origin": deployment.origin,
-        "error": None,
-    }
+def number(query: QueryParams, name: str) -> int:
+    """A query parameter that is the number of a revision.
+
+    Raises:
+        InvalidRequest: It is none, or absent.
+    """
+    text = query.get(name, "")
+    if not (text.isascii() and text.isdecimal()):
+        raise InvalidRequest(
+            f"{name!r} is the number of a revision, such as 1, not {text!r}.", param=name
+        )
+    return int(text)
 
 
-def failed_entry(failure: FailedDeployment) -> dict[str, Any]:
-    """What could not be loaded, in `GET /status`: a deployment, or a newer version of one."""
-    return {
-        **_entry(failure.name, []),
-        "state": "Failed",
-        "aliases": [],
-        "revision": None,
-        "origin": failure.origin,
-        "error": {
-            "message": failure.error.message,
-            "hint": failure.error.hint,
-            "code": failure.error.code,
-        },
-    }
+def _parameters(query: QueryParams) -> dict[str, Any]:
+    try:
+        return _PARAMETERS.validate_json(query.get("parameters", "{}"))
+    except ValidationError:
+        raise InvalidRequest(
+            "'parameters' is not a JSON object.", hint='Such as {"model": "gpt-4o"}.'
+        ) from None
 
 
-def _entry(name: str, capabilities: list[str]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "type": "unknown",
-        "execution_mode": "request-bound",
-        "description": "",
-        "capabilities": capabilities,
-        "health": None,
-        "worker_scope": "responding process",
-        "store_scope": None,
-        "execution_enumeration": False,
-    }
+def _check_known(query: QueryParams) -> None:
+    unknown = [name for name in query if name not in _ARCHIVE_QUERY]
+    if unknown:
+        raise InvalidRequest(
+            f"There is no query parameter {unknown[0]!r}.",
+            hint=f"Known: {', '.join(_ARCHIVE_QUERY)}.",
+            param=unknown[0],
+        )

@@ -53,7 +53,7 @@ class OpenAIChat:
         body = await request.body()
         check_json(request.headers, body)
         asked = read_request(body)
-        deployment = model_named(self._registry, asked.model)
+        deployment = await model_named(self._registry, asked.model)
         run = run_of(asked, deployment, run_id=request.state.run_id, headers=request.headers)
         label = Label(run.id, asked.model, created=int(time.time()))
         live = self._executor.start(run)
@@ -76,7 +76,7 @@ class OpenAIChat:
     async def retrieve_model(self, request: Request) -> Response:
         """Describe one model."""
         name: str = request.path_params["id"]
-        deployment = model_named(self._registry, name)
+        deployment = await model_named(self._registry, name)
         if not _is_model(deployment):
             raise NotFound(
                 f"{name!r} is no model: it cannot chat.",

@@ -30,7 +30,7 @@ class Upload(NamedTuple):
     purpose: str
 
 
-def taker_of(registry: Registry, *, model: str | None) -> Deployment:
+async def taker_of(registry: Registry, *, model: str | None) -> Deployment:
     """The deployment that takes an upload: the one that is asked for, else the first that can.
 
     Raises:
@@ -38,7 +38,7 @@ def taker_of(registry: Registry, *, model: str | None) -> Deployment:
         NotCapable: It does not take files, or nothing that is deployed does.
     """
     if model:
-        deployment = model_named(registry, model)
+        deployment = await model_named(registry, model)
         if deployment.can.upload is None:
             raise NotCapable(
                 f"{deployment.name!r} does not take files.",

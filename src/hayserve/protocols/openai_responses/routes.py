@@ -62,7 +62,7 @@ class OpenAIResponses:
         body = await request.body()
         check_json(request.headers, body)
         asked = decode(body)
-        deployment = model_named(self._registry, asked.model)
+        deployment = await model_named(self._registry, asked.model)
         run_id: str = request.state.run_id
         run = run_of(asked, deployment, run_id=run_id, headers=request.headers)
         response = new_response(asked.model_dump(), run_id=run_id, created_at=int(time.time()))
@@ -82,7 +82,7 @@ class OpenAIResponses:
         """
         upload, model = await _read_upload(request)
         # Not before all is read: from here to the start of the run, nothing may be replaced.
-        deployment = taker_of(self._registry, model=model)
+        deployment = await taker_of(self._registry, model=model)
         run = upload_run(upload, deployment, run_id=request.state.run_id)
         live = self._executor.start(run)
         events = await while_connected(request.receive, live, live.all_events)

@@ -43,7 +43,7 @@ class Rest:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         try:
-            deployment = self._registry.get(request.path_params["name"])
+            deployment = await self._registry.for_run(request.path_params["name"])
             # Until the end: a response that a wrapper made may read its files as it is sent.
             with deployment.uses.held():
                 response = await self.run(request, deployment)

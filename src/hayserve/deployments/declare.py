@@ -1,0 +1,262 @@
+"""Brings what a server is started with into what should be served."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+
+from hayserve.deployments.bundle import Bundle
+from hayserve.deployments.change import Active
+from hayserve.deployments.deploy import Deployer, in_thread
+from hayserve.deployments.ledger import Ledger
+from hayserve.deployments.members import Members
+from hayserve.deployments.order import Order
+from hayserve.deployments.plan import Plan, alias_plan, deploy_plan
+from hayserve.deployments.revision import YAML_FILE, Author
+from hayserve.deployments.revisions import declared_digest
+from hayserve.deployments.rules import Rules
+from hayserve.deployments.target import Target
+from hayserve.errors import HayserveError, NameTaken, as_fields
+
+logger = logging.getLogger("hayserve.deployments")
+
+# No digest: the next start tries it again.
+_FAILED = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One target as an order, and the hash of all that was said of it."""
+
+    order: Order
+    digest: str
+
+
+class Declarer:
+    """Serves what the command line, the pipelines folder or a program names.
+
+    A target becomes a revision when it is new or has changed since this machine was last started
+    with it. One that is as it was stays as it is: what was deployed over it since then is served.
+
+    Args:
+        deployer: Makes the changes.
+        ledger: What should be served.
+        members: The workers.
+        rules: What may be deployed.
+        ignore: Shell patterns of files that are left out.
+        at_once: How many are tried out at a time.
+    """
+
+    def __init__(
+        self,
+        deployer: Deployer,
+        *,
+        ledger: Ledger,
+        members: Members,
+        rules: Rules,
+        ignore: Sequence[str],
+        at_once: int,
+    ) -> None:
+        self._deployer = deployer
+        self._ledger = ledger
+        self._members = members
+        self._rules = rules
+        self._ignore = ignore
+        self._at_once = at_once
+
+    async def declare(
+        self, targets: Sequence[Target], *, decided: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Serve `targets`, and what was named at the last start and is not any more no longer.
+
+        What cannot be served is listed with its error; an older revision of it is served on.
+        `decided` is called with the name of each target when it is known what becomes of it.
+        """
+        owners, clashes = _owners_of_names(targets)
+        own = {target.name: target for target in owners.values()}
+        last = await in_thread(self._ledger.declared, self._members.node)
+        is_first = len(await in_thread(self._members.live)) == 1
+        if is_first:
+            await self._take_out_unkept()
+        await self._take_out_absent(last, own)
+        limiter = anyio.Semaphore(self._at_once)
+
+        async def declare_one(target: Target) -> None:
+            async with limiter:
+                await self._declare(target, last=last.get(target.name), at_once=is_first)
+                decided(target.name)
+
+        async with anyio.create_task_group() as tasks:
+            for target in own.values():
+                tasks.start_soon(declare_one, target)
+        for target, error in clashes:
+            await self._fail(target, error)
+
+    async def renew(self, target: Target) -> None:
+        """Serve what has changed in the files of `target` as a new revision.
+
+        Where that fails what was served goes on, and status says why. Nothing happens where it
+        was undeployed, or something was deployed over it.
+        """
+        active = await in_thread(self._ledger.active, target.name)
+        if active is None:
+            declared = await in_thread(self._ledger.declared, self._members.node)
+            is_own = declared.get(target.name) == _FAILED
+        else:
+            is_own = active.revision.origin == target.origin
+        if not is_own:
+            return
+        try:
+            found = await in_thread(self._declared, target)
+            is_new = found.order.kind == "object"  # what else it imports is not in its digest
+            await self._deployer.deploy(replace(found.order, fresh=is_new))
+        except HayserveError as error:
+            await self._fail(target, error)
+            return
+        await self._note(target, found.digest)
+
+    async def _declare(self, target: Target, *, last: str | None, at_once: bool) -> None:
+        try:
+            found = await in_thread(self._declared, target)
+            active = await in_thread(self._ledger.active, target.name)
+            if self._is_settled(target, active, unchanged=last == found.digest):
+                return
+            if at_once:
+                await self._activate(found.order, active)
+            else:
+                await self._deployer.deploy(found.order)
+        except HayserveError as error:
+            await self._fail(target, error)
+            return
+        await self._note(target, found.digest)
+
+    def _is_settled(self, target: Target, active: Active | None, *, unchanged: bool) -> bool:
+        """Whether what should be served is decided: it was declared before as it is now."""
+        if not unchanged:
+            return False
+        if active is None:
+            if target.origin == "command line":  # whoever names it now wants it
+                return False
+            logger.info("undeployed_earlier", extra={"deployment": target.name})
+        elif active.revision.origin == "deployed":
+            logger.info("deployed_over", extra={"deployment": target.name})
+        return True
+
+    async def _activate(self, order: Order, active: Active | None) -> None:
+        """Serve `order` at once: nobody else serves yet."""
+        self._rules.check(order)
+        aliases = order.aliases or ()
+        if active is not None and active.revision.content == order.content:
+            if active.aliases == aliases:
+                return
+            plan = alias_plan(active, aliases, author=order.author)
+        else:
+            try:
+                await self._deployer.proven(order)
+            except HayserveError:
+                await self._deployer.discard(order)
+                raise
+            plan = deploy_plan(order, None, aliases=aliases)
+        await in_thread(self._ledger.activate, plan, coordinator=self._members.id)
+
+    async def _take_out_unkept(self) -> None:
+        for active in (await in_thread(self._ledger.snapshot)).active:
+            if not active.keep:
+                await self._take_out(active)
+
+    async def _take_out_absent(self, last: Mapping[str, str], own: Mapping[str, Target]) -> None:
+        """Take out what this machine was started with before and is not any more."""
+        active = {one.name: one for one in (await in_thread(self._ledger.snapshot)).active}
+        for name in last:
+            if name in own:
+                continue
+            await in_thread(self._ledger.undeclare, name, node=self._members.node)
+            found = active.get(name)
+            if found is not None and found.revision.origin != "deployed":
+                await self._take_out(found)
+
+    async def _take_out(self, active: Active) -> None:
+        plan = Plan(active.name, "undeploy", active.revision.number)
+        await in_thread(self._ledger.activate, plan, coordinator=self._members.id)
+
+    def _declared(self, target: Target) -> Declared:
+        order = _order(target, ignore=self._ignore)
+        return Declared(order, declared_digest(order.content, order.aliases or ()))
+
+    async def _note(self, target: Target, digest: str) -> None:
+        await in_thread(
+            self._ledger.declare, self._members.node, target.name, digest, origin=target.origin
+        )
+
+    async def _fail(self, target: Target, error: HayserveError) -> None:
+        logger.error(
+            "not_loaded",
+            extra={"deployment": target.name, "why": str(error)},
+            exc_info=error.__cause__,
+        )
+        await in_thread(
+            self._ledger.declare,
+            self._members.node,
+            target.name,
+            _FAILED,
+            origin=target.origin,
+            error=as_fields(error),
+        )
+
+
+def _order(target: Target, *, ignore: Sequence[str]) -> Order:
+    bundle: Bundle | None = None
+    digest = place = ""
+    if target.kind == "folder":
+        bundle = Bundle.of_folder(target.path, ignore=ignore)
+    elif target.kind == "yaml":
+        bundle = Bundle({YAML_FILE: target.path.read_bytes()})
+    elif target.kind == "object":
+        digest = hashlib.sha256(target.path.read_bytes()).hexdigest()
+        place = f"{target.path.resolve()}:{target.attribute}"
+    else:
+        place = target.name
+    return Order(
+        target.name,
+        bundle,
+        kind=target.kind,
+        digest=digest,
+        place=place,
+        parameters=target.parameters,
+        aliases=target.aliases,
+        overwrite=True,
+        description=target.description,
+        skip_mcp=target.skip_mcp,
+        origin=target.origin,
+        author=Author(target.origin, _where(target.path)),
+    )
+
+
+def _where(path: Path) -> str:
+    return "" if path == Path() else str(path.resolve())
+
+
+def _owners_of_names(
+    targets: Sequence[Target],
+) -> tuple[dict[str, Target], list[tuple[Target, NameTaken]]]:
+    """Which target gets which name, own or alias, and which targets come too late."""
+    owners: dict[str, Target] = {}
+    clashes: list[tuple[Target, NameTaken]] = []
+    for target in targets:
+        names = (target.name, *target.aliases)
+        taken = next((name for name in names if name in owners), None)
+        if taken is None:
+            owners.update(dict.fromkeys(names, target))
+        else:
+            clashes.append((target, _twice(target, taken, first=owners[taken])))
+    return owners, clashes
+
+
+def _twice(target: Target, name: str, *, first: Target) -> NameTaken:
+    return NameTaken(
+        f"{str(target.path)!r} is not served: the name {name!r} is taken by {str(first.path)!r}.",
+        hint="Rename one of them, or serve it by itself with `--name`.",
+    )

@@ -1,0 +1,352 @@
+"""Follows the database: brings what this process serves to what it says should be served."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from hayserve.deployments.change import Active, Answer, Change, Snapshot
+from hayserve.deployments.deployment import Deployment, FailedDeployment
+from hayserve.deployments.ledger import Ledger
+from hayserve.deployments.load import load
+from hayserve.deployments.members import BEAT_SECONDS, Members
+from hayserve.deployments.pulse import Pulse
+from hayserve.deployments.registry import Registry
+from hayserve.deployments.revision import Revision
+from hayserve.deployments.source import Source
+from hayserve.errors import DeployRefused, HayserveError, Misconfigured, as_fields, from_fields
+
+logger = logging.getLogger("hayserve.deployments")
+
+Key: TypeAlias = tuple[str, int]
+Retire: TypeAlias = Callable[[Deployment], Awaitable[None]]
+
+_OPEN_SECONDS = 0.2  # how often a change under way is looked at, also if nothing seems to happen
+
+
+@dataclass(slots=True)
+class Load:
+    """A revision that is being loaded, or was: what came of it, and the mark on its files."""
+
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    result: Deployment | HayserveError | None = None
+    mark: AbstractContextManager[object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """How loading is limited.
+
+    Args:
+        seconds: How long one deployment may take, its `setup()` included.
+        at_once: How many are loaded at a time.
+    """
+
+    seconds: float
+    at_once: int
+
+
+class Follower:
+    """Loads what should be served, swaps it in, and gives back what it replaces.
+
+    Only this changes the registry. What it has come to with a change that is under way it answers
+    in the ledger, for the worker that leads the change.
+
+    Args:
+        registry: What this process serves.
+        ledger: What it should serve.
+        members: The list of workers, with this one on it.
+        source: Where code is found.
+        pulse: Says when to look again.
+        retire: Closes what is not served any more, when its last run has ended.
+        limits: How loading is limited.
+    """
+
+    def __init__(  # noqa: PLR0913 - it connects them
+        self,
+        registry: Registry,
+        *,
+        ledger: Ledger,
+        members: Members,
+        source: Source,
+        pulse: Pulse,
+        retire: Retire,
+        limits: LoadLimits,
+    ) -> None:
+        self._registry = registry
+        self._ledger = ledger
+        self._members = members
+        self._source = source
+        self._pulse = pulse
+        self._retire = retire
+        self._limits = limits
+        self._limiter = anyio.Semaphore(limits.at_once)
+        self._loads: dict[Key, Load] = {}
+        self._answered: dict[int, str] = {}
+        self._reported: Mapping[str, str] = {}
+        self._failed: Mapping[str, str] = {}
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._postponed: frozenset[str] = frozenset()
+        self._step_begun = 0
+        self._settled_at = 0
+        self._stepped = asyncio.Event()
+
+    def postpone(self, names: Collection[str]) -> None:
+        """Load nothing that is served as one of `names` for now: it is about to be replaced."""
+        self._postponed |= frozenset(names)
+
+    def decided(self, name: str) -> None:
+        """Load what should be served as `name`."""
+        self._postponed -= {name}
+        self._pulse.beat()
+
+    async def settled(self) -> None:
+        """Return when all that should be served by now is loaded, or has failed."""
+        enough = self._step_begun + 1
+        self._pulse.beat()
+        while self._settled_at < enough:
+            await self._stepped.wait()
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """Follow until cancelled; started when it is known what is to be loaded."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            tasks.start_soon(self._give_signs)
+            beat = self._pulse.next()
+            busy = await self._step()
+            task_status.started()
+            while True:
+                await beat.wait(_OPEN_SECONDS if busy else BEAT_SECONDS)
+                beat = self._pulse.next()
+                busy = await self._try_step()
+
+    async def close(self) -> None:
+        """Give back all that is loaded; nothing is served afterwards."""
+        loads, self._loads = self._loads, {}
+        for name in [deployment.name for deployment in self._registry.deployments()]:
+            self._registry.remove(name)
+        async with anyio.create_task_group() as tasks:
+            for one in loads.values():
+                tasks.start_soon(self._give_back, one)
+
+    async def _try_step(self) -> bool:
+        try:
+            return await self._step()
+        except HayserveError as error:
+            # What is served goes on; the next beat tries again.
+            logger.error("cannot_follow", extra={"why": str(error)})  # noqa: TRY400 - said in full
+            return True
+
+    async def _step(self) -> bool:
+        """Look once and do what is to be done; whether a change is under way."""
+        self._step_begun += 1
+        number = self._step_begun
+        snapshot = await anyio.to_thread.run_sync(self._ledger.snapshot)
+        self._load_what_is_wanted(snapshot)
+        self._serve(snapshot)
+        held = [change for change in snapshot.open_changes if change.stage == "holding"]
+        self._registry.hold({name for change in held for name in self._names_of(change)})
+        await self._answer(snapshot.open_changes)
+        await self._report()
+        await self._end_left_behind(snapshot.open_changes)
+        if not self._registry.loading:
+            self._settled_at = number
+        self._stepped.set()
+        self._stepped = asyncio.Event()
+        return bool(snapshot.open_changes)
+
+    def _load_what_is_wanted(self, snapshot: Snapshot) -> None:
+        wanted = {_key(one.revision): one.revision for one in self._active(snapshot)}
+        for change in snapshot.open_changes:
+            if change.revision is not None:
+                wanted[_key(change.revision)] = change.revision
+        for key, revision in wanted.items():
+            if key not in self._loads:
+                self._begin_load(key, revision)
+        served = {(one.name, one.number) for one in self._registry.deployments()}
+        for key in [key for key in self._loads if key not in wanted and key not in served]:
+            self._drop(self._loads.pop(key))
+
+    def _serve(self, snapshot: Snapshot) -> None:
+        active = self._active(snapshot)
+        failures = {
+            one.name: FailedDeployment(one.name, from_fields(one.error), one.origin)
+            for one in snapshot.failures
+        }
+        own_failures: dict[str, str] = {}
+        loading: set[str] = set(self._postponed)
+        for one in active:
+            result = self._loads[_key(one.revision)].result
+            if isinstance(result, Deployment):
+                self._put(result, one)
+                continue
+            self._take_out(one.name)
+            if result is None:
+                loading |= {*one.names}
+            else:
+                failures[one.name] = FailedDeployment(one.name, result, one.revision.origin)
+                own_failures[one.name] = result.message
+        names = {one.name for one in snapshot.active}
+        for deployment in self._registry.deployments():
+            if deployment.name not in names:
+                self._take_out(deployment.name)
+        self._registry.loading = frozenset(loading)
+        self._registry.fail(list(failures.values()))
+        self._registry.arrange([one.name for one in active])
+        self._failed = own_failures
+
+    def _active(self, snapshot: Snapshot) -> list[Active]:
+        return [one for one in snapshot.active if one.name not in self._postponed]
+
+    def _put(self, loaded: Deployment, active: Active) -> None:
+        served = self._registry.find(active.name)
+        is_served = served is not None and served.uses is loaded.uses
+        if is_served and served is not None and served.aliases == active.aliases:
+            return
+        before = self._registry.put(replace(loaded, aliases=active.aliases))
+        if before is not None and not is_served:
+            self._drop(self._loads.pop((before.name, before.number)))
+        logger.info(
+            "serving", extra={"deployment": active.name, "revision": active.revision.number}
+        )
+
+    def _take_out(self, name: str) -> None:
+        before = self._registry.remove(name)
+        if before is not None:
+            self._drop(self._loads.pop((before.name, before.number)))
+            logger.info("no_longer_serving", extra={"deployment": name})
+
+    def _begin_load(self, key: Key, revision: Revision) -> None:
+        self._loads[key] = one = Load()
+        assert self._tasks is not None
+        self._tasks.start_soon(self._load, one, revision)
+
+    async def _load(self, one: Load, revision: Revision) -> None:
+        async with self._limiter:
+            with one.scope:
+                one.result = await self._result_of(one, revision)
+        if one.scope.cancelled_caught or one.scope.cancel_called:
+            await self._give_back(one)
+        self._pulse.beat()
+
+    async def _result_of(self, one: Load, revision: Revision) -> Deployment | HayserveError:
+        seconds = self._limits.seconds
+        try:
+            target = await anyio.to_thread.run_sync(self._source.target, revision)
+            if revision.content.is_stored:
+                one.mark = self._source.mark(revision)
+                one.mark.__enter__()
+            with anyio.fail_after(seconds):
+                return replace(await load(target), number=revision.number)
+        except HayserveError as error:
+            failure = error
+        except TimeoutError:
+            failure = DeployRefused(
+                f"Loading {revision.name!r} took longer than {seconds:g} s.",
+                hint="Allow it more time with HAYSERVE_SETUP_TIMEOUT, or do less in `setup()`.",
+            )
+        except OSError as error:
+            failure = Misconfigured(
+                f"The files of {revision.name!r} cannot be put in place: "
+                f"{error.strerror or error}.",
+                hint="Look at the disk, or name another folder with HAYSERVE_DATA_DIR.",
+                param="data_dir",
+            )
+            failure.__cause__ = error
+        logger.error(
+            "not_loaded",
+            extra={"deployment": revision.name, "revision": revision.number, "why": str(failure)},
+            exc_info=failure.__cause__,
+        )
+        return failure
+
+    def _drop(self, one: Load) -> None:
+        one.scope.cancel()
+        assert self._tasks is not None
+        if one.result is not None:
+            self._tasks.start_soon(self._give_back, one)
+
+    async def _give_back(self, one: Load) -> None:
+        with ExitStack() as undoing:
+            if one.mark is not None:
+                undoing.enter_context(_closing(one.mark))
+            if isinstance(one.result, Deployment):
+                await self._retire(one.result)
+
+    def _names_of(self, change: Change) -> set[str]:
+        served = self._registry.find(change.name)
+        return {*change.names, *(served.names if served is not None else ())}
+
+    async def _answer(self, open_changes: Sequence[Change]) -> None:
+        for change in open_changes:
+            answer = self._answer_to(change)
+            if answer is not None and self._answered.get(change.id) != answer.reached:
+                await anyio.to_thread.run_sync(self._ledger.answer, change.id, answer)
+                self._answered[change.id] = answer.reached
+                self._pulse.beat()
+        known = {change.id for change in open_changes}
+        self._answered = {key: stage for key, stage in self._answered.items() if key in known}
+
+    def _answer_to(self, change: Change) -> Answer | None:
+        result: Deployment | HayserveError | None = None
+        if change.revision is not None:
+            result = self._loads[_key(change.revision)].result
+            if result is None:
+                return None
+        if isinstance(result, HayserveError):
+            return Answer(self._members.id, "failed", as_fields(result))
+        match change.stage:
+            case "loading":
+                return Answer(self._members.id, "loaded")
+            case "holding":
+                return Answer(self._members.id, "held")
+            case _:
+                return Answer(self._members.id, "serving")
+
+    async def _report(self) -> None:
+        if self._reported != self._failed:
+            failed = self._failed
+            await anyio.to_thread.run_sync(self._members.report, failed)
+            self._reported = failed
+
+    async def _end_left_behind(self, open_changes: Sequence[Change]) -> None:
+        """End the changes whose coordinator is gone: committed ones are done, others never were."""
+        others = [one for one in open_changes if one.coordinator != self._members.id]
+        if not others:
+            return
+        live = await anyio.to_thread.run_sync(self._members.live)
+        for change in others:
+            if change.coordinator not in live:
+                stage = "done" if change.stage == "committed" else "aborted"
+                await anyio.to_thread.run_sync(
+                    lambda one=change, stage=stage: self._ledger.end(
+                        one.id, stage=stage, reason="the worker that led it ended"
+                    )
+                )
+                self._pulse.beat()
+
+    async def _give_signs(self) -> None:
+        if not self._members.needs_signs:
+            return
+        while True:
+            await anyio.sleep(BEAT_SECONDS)
+            try:
+                await anyio.to_thread.run_sync(self._members.beat)
+            except HayserveError as error:
+                logger.warning("no_sign_of_life", extra={"why": str(error)})
+
+
+def _key(revision: Revision) -> Key:
+    return revision.name, revision.number
+
+
+def _closing(mark: AbstractContextManager[object]) -> ExitStack:
+    stack = ExitStack()
+    stack.push(mark)
+    return stack

@@ -1,0 +1,59 @@
+"""Reads what is deployed from a request, no more of it than may be."""
+
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import anyio.to_thread
+from starlette.requests import Request
+
+from hayserve.errors import TooLarge
+
+_IN_MEMORY = 1024 * 1024
+
+
+async def read_body(request: Request, *, most: int, what: str) -> bytes:
+    """The body of a request.
+
+    Raises:
+        TooLarge: It has more than `most` bytes; the rest is not read.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most:
+            raise _too_large(most, what)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def spool_body(request: Request, file: BinaryIO, *, most: int, what: str) -> None:
+    """Write the body of a request to `file`, and begin it again.
+
+    Raises:
+        TooLarge: As `read_body`.
+    """
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most:
+            raise _too_large(most, what)
+        await anyio.to_thread.run_sync(file.write, piece)
+    file.seek(0)
+
+
+@contextmanager
+def spool() -> Generator[BinaryIO]:
+    """A file that is in memory while it is small."""
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        yield file  # pyright: ignore[reportReturnType] - it is one
+
+
+def _too_large(most: int, what: str) -> TooLarge:
+    return TooLarge(
+        f"{what} is larger than {most // (1024 * 1024)} MB.",
+        hint="Leave files out that it does not need, or allow more with HAYSERVE_MAX_BUNDLE_MB.",
+        param="files",
+    )

@@ -1,0 +1,138 @@
+"""The parts that all routes and the life of one application share, made from the settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hayserve.deployments.code_folders import CodeFolders
+from hayserve.deployments.declare import Declarer
+from hayserve.deployments.deploy import Books, Deployer
+from hayserve.deployments.follow import Follower, LoadLimits
+from hayserve.deployments.history import History
+from hayserve.deployments.ledger import Ledger
+from hayserve.deployments.members import Members
+from hayserve.deployments.proof import Limits
+from hayserve.deployments.prove import Prover
+from hayserve.deployments.pulse import Pulse
+from hayserve.deployments.registry import Registry
+from hayserve.deployments.reserved import RESERVED
+from hayserve.deployments.retire import retire
+from hayserve.deployments.revisions import Revisions
+from hayserve.deployments.rollout import Rollout
+from hayserve.deployments.rules import Rules
+from hayserve.deployments.source import Source
+from hayserve.deployments.target import Target
+from hayserve.runs.execute import Executor
+from hayserve.settings import Settings
+from hayserve.storage.database import Database
+
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one application is made of; each part owns what it keeps.
+
+    Args:
+        database: Where it is written down what is served.
+        members: The workers, this one among them.
+        pulse: Says when something has changed.
+        registry: What this process serves.
+        follower: Brings that to what should be served.
+        executor: Runs it.
+        prover: Tries out what is to be served; None tries nothing out.
+        deployer: Changes what should be served.
+        declarer: Does so with what the server is started with.
+        history: What was served before.
+        rules: What may be deployed.
+    """
+
+    database: Database
+    members: Members
+    pulse: Pulse
+    registry: Registry
+    follower: Follower
+    executor: Executor
+    prover: Prover | None
+    deployer: Deployer
+    declarer: Declarer
+    history: History
+    rules: Rules
+
+
+def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -> Parts:
+    """Make the parts; none of them does anything yet.
+
+    Raises:
+        Misconfigured: The URL of the database is of no kind that is known.
+    """
+    registry = Registry()
+    database = Database(database_url(settings))
+    ledger, revisions = Ledger(database), Revisions(database)
+    members, pulse = Members(database), Pulse(database)
+    source = Source(revisions, CodeFolders(settings.data_dir / "bundles"), things)
+    at_once = _at_once(settings)
+    prover = _prover(settings) if prove else None
+    rules = Rules(
+        RESERVED,
+        most_bytes=settings.max_bundle_mb * _MB,
+        most_files=settings.max_bundle_files,
+    )
+    deployer = Deployer(
+        registry,
+        books=Books(ledger, revisions, source),
+        rollout=Rollout(ledger, members=members, pulse=pulse, load_seconds=settings.setup_timeout),
+        prove=prover.prove if prover else None,
+        rules=rules,
+    )
+    return Parts(
+        database=database,
+        members=members,
+        pulse=pulse,
+        registry=registry,
+        follower=Follower(
+            registry,
+            ledger=ledger,
+            members=members,
+            source=source,
+            pulse=pulse,
+            retire=retire,
+            limits=LoadLimits(settings.setup_timeout, at_once),
+        ),
+        executor=Executor(
+            threads=settings.threads,
+            streaming_components=settings.streaming_components,
+            show_tracebacks=settings.show_tracebacks,
+        ),
+        prover=prover,
+        deployer=deployer,
+        declarer=Declarer(
+            deployer,
+            ledger=ledger,
+            members=members,
+            rules=rules,
+            ignore=settings.files_to_ignore_patterns,
+            at_once=at_once,
+        ),
+        history=History(ledger, revisions),
+        rules=rules,
+    )
+
+
+def database_url(settings: Settings) -> str:
+    """The database of a server: the one that is set, or a file in its data folder."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return f"sqlite:///{settings.data_dir.absolute() / 'hayserve.db'}"
+
+
+def _at_once(settings: Settings) -> int:
+    in_parallel = settings.startup_deploy_strategy == "parallel"
+    return settings.startup_deploy_workers if in_parallel else 1
+
+
+def _prover(settings: Settings) -> Prover:
+    shared = settings.additional_python_path
+    return Prover(
+        Limits(settings.setup_timeout, settings.setup_memory_mb * _MB),
+        python_path=[shared] if shared else [],
+    )
