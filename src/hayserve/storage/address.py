@@ -41,7 +41,7 @@ def address(url: str) -> Address:
     if parsed.drivername in SQLITE:
         return _sqlite(parsed)
     if parsed.drivername in POSTGRESQL:
-        plain = parsed.set(drivername="postgresql", password=None, query={})
+        plain = parsed.set(drivername="postgresql", query={})
         named = parsed.set(drivername="postgresql+psycopg")
         return Address(named, shown=plain.render_as_string())
     raise Misconfigured(f"A database of the kind {parsed.drivername!r} is not known", hint=FORMS)

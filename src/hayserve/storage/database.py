@@ -80,7 +80,7 @@ class Database:
             ) from error
 
     def close(self) -> None:
-        """Close its connections; what is under way in other threads ends first."""
+        """Close its connections, when no thread uses them any more."""
         if self._engines is not None:
             with self._turn:
                 self._engines.close()
@@ -156,9 +156,12 @@ def upsert(
 
 def is_the_databases_fault(error: SQLAlchemyError) -> bool:
     """Whether the database failed, and not the statement."""
-    failed = isinstance(error, OperationalError | InterfaceError | PoolExhausted)
-    # A damaged file is told with the class that all others come from.
-    return failed or type(error) is DatabaseError
+    if isinstance(error, OperationalError | InterfaceError | PoolExhausted):
+        return True
+    # A damaged file is told with the class that all others come from. A standby, and whoever
+    # writes in `reading`, is refused with PostgreSQL's state 25006.
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    return type(error) is DatabaseError or getattr(cause, "sqlstate", None) == "25006"
 
 
 def reason_of(error: Exception) -> str:

@@ -29,7 +29,8 @@ class Notifications:
     def changed(self) -> bool:
         try:
             if self._connection is None:
-                self._connection = self._listening()
+                self._connection = psycopg.connect(**self._arguments, autocommit=True)
+                self._connection.execute(f"LISTEN {CHANNEL}")
                 return True  # nobody knows what happened meanwhile
             return bool([*self._connection.notifies(timeout=0)])
         except psycopg.Error:
@@ -52,15 +53,6 @@ class Notifications:
         self._hang_up()
         self._woken.close()
         self._waker.close()
-
-    def _listening(self) -> psycopg.Connection:
-        connection = psycopg.connect(**self._arguments, autocommit=True)
-        try:
-            connection.execute(f"LISTEN {CHANNEL}")
-        except psycopg.Error:
-            connection.close()
-            raise
-        return connection
 
     def _hang_up(self) -> None:
         if self._connection is not None:
