@@ -4,7 +4,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from hayserve.deployments import untar, unzip
 from hayserve.deployments.bundle import (
@@ -16,6 +16,9 @@ from hayserve.deployments.bundle import (
 )
 from hayserve.deployments.gunzip import gunzip, pieces_of
 from hayserve.errors import InvalidRequest, TooLarge
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _GZIP = b"\x1f\x8b"
 _ZIP = b"PK"
@@ -134,14 +137,15 @@ class _Metered(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]  # what BufferedReader passes
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
         if not self._piece:
             self._piece = memoryview(next(self._pieces, b""))
             self._left -= len(self._piece)
             if self._left < 0:
                 raise self._refusal
-        size = min(len(buffer), len(self._piece))
-        buffer[:size] = self._piece[:size]
+        room = memoryview(buffer)
+        size = min(len(room), len(self._piece))
+        room[:size] = self._piece[:size]
         self._piece = self._piece[size:]
         return size
 

@@ -268,8 +268,8 @@ def _check_each_has_its_place(files: Mapping[str, bytes]) -> None:
             )
     for place, key in places.items():
         for parent in PurePosixPath(place).parents:
-            if other := places.get(str(parent)):
-                raise _no_place(f"{other!r} is a file, and {key!r} needs it to be a folder.")
+            if file := places.get(str(parent)):
+                raise _no_place(f"{file!r} is a file, and {key!r} needs it to be a folder.")
 
 
 def _no_place(message: str) -> InvalidRequest:
