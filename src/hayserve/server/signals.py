@@ -22,10 +22,12 @@ class Signals:
 
     Args:
         numbers: Which ones; they do nothing else meanwhile.
+        terminal: The one this process was started from; when it is gone, a hangup means the end.
     """
 
-    def __init__(self, numbers: Sequence[int]) -> None:
+    def __init__(self, numbers: Sequence[int], *, terminal: "Terminal | None" = None) -> None:
         self._numbers = frozenset(numbers)
+        self._terminal = terminal or Terminal()
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -49,8 +51,12 @@ class Signals:
     def take(self) -> list[int]:
         """Those that came since the last time."""
         with suppress(BlockingIOError):
-            return [number for number in self._received.recv(_ROOM) if number in self._numbers]
+            received = self._received.recv(_ROOM)
+            return [self._meaning(number) for number in received if number in self._numbers]
         return []
+
+    def _meaning(self, number: int) -> int:
+        return signal.SIGTERM if number == signal.SIGHUP and self._terminal.is_gone else number
 
 
 def unheeded(_: int, __: FrameType | None) -> None:

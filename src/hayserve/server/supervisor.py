@@ -11,7 +11,6 @@ from hayserve.errors import Misconfigured
 from hayserve.server.role import Role
 from hayserve.server.rolling import Rolling
 from hayserve.server.seats import Patience, Seat
-from hayserve.server.signals import Terminal
 from hayserve.server.worker_process import WorkerProcess
 
 logger = logging.getLogger("hayserve.server")
@@ -59,7 +58,6 @@ class Supervisor:
         self._when_stopping = when_stopping
         self._rolling = Rolling(self._seats, self._start_one, patience=patience)
         self._living: list[WorkerProcess] = []
-        self._terminal = Terminal()
         self._looked_at = 0.0
         self._has_welcomed = False
         self._is_stopping = False
@@ -130,7 +128,7 @@ class Supervisor:
 
     def _obey(self, number: int, *, now: float) -> None:
         match number:
-            case signal.SIGHUP if not self._terminal.is_gone:
+            case signal.SIGHUP:
                 self._rolling.ask()
             case signal.SIGCHLD:
                 pass
