@@ -158,7 +158,7 @@ class Team:
             time.sleep(0.01)
 
     def has_ready(self, count: int) -> bool:
-        return [worker.is_ready for worker in self.hired].count(True) == count  # noqa: FBT003 - counted
+        return [worker.is_ready for worker in self.hired].count(True) == count
 
     def roles(self) -> list[Role]:
         return [worker.role for worker in self.hired]

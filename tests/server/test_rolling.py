@@ -76,12 +76,9 @@ def test_hangups_while_one_is_under_way_are_one_more(
     ],
 )
 def test_the_old_ones_stay_if_a_new_one_does_not_come(
-    settings: Settings,
-    caplog: pytest.LogCaptureFixture,
-    next_one: str | type[OSError],
-    why: str,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, next_one: str | type[OSError], why: str
 ) -> None:
-    patience = replace(QUICK, ready=1)
+    settings, patience = settings_in(tmp_path), replace(QUICK, ready=1)
     with Team(settings, GOOD, GOOD, next_one, GOOD, seats=2, patience=patience) as team:
         team.wait(lambda: team.welcomes)
         team.tell(signal.SIGHUP)

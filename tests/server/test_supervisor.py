@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_those_that_die_young_are_replaced_after_growing_pauses(settings: Settin
     with Team(settings, DYING, DYING, DYING, DYING, GOOD, patience=patience) as team:
         team.wait(lambda: team.welcomes)
     starts = [worker.started_at for worker in team.hired]
-    pauses = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(starts)]
     assert all(pause >= least for pause, least in zip(pauses, [0.3, 0.6, 0.6, 0.6], strict=True))
 
 
