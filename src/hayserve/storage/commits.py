@@ -11,17 +11,12 @@ class Commits:
         self.number = 0
 
     def add(self) -> None:
+        """One more; also to let the waiting threads look again, though nothing was committed."""
         with self._changed:
             self.number += 1
             self._changed.notify_all()
 
-    def wake(self) -> None:
-        """Let the waiting threads look again, though nothing was committed."""
-        with self._changed:
-            self._changed.notify_all()
-
     def wait(self, seconds: float, *, past: int) -> None:
-        """Wait until there are more than `past`, or somebody wakes, or the time is over."""
+        """Wait until there are more than `past`, or the time is over."""
         with self._changed:
-            if self.number <= past:
-                self._changed.wait(seconds)
+            self._changed.wait_for(lambda: self.number > past, seconds)

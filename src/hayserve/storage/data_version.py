@@ -15,9 +15,11 @@ class DataVersion:
         self._commits = commits
         self._connection: sqlite3.Connection | None = None
         self._seen: int | None = None
+        self._commits_seen = 0
         self.changed()
 
     def changed(self) -> bool:
+        self._commits_seen = self._commits.number
         try:
             now = self._ask()
         except sqlite3.Error:  # the disk failed; when it is back, anything may have changed
@@ -27,10 +29,10 @@ class DataVersion:
         return now is not None and now != before
 
     def pause(self, seconds: float) -> None:
-        self._commits.wait(seconds, past=self._commits.number)
+        self._commits.wait(seconds, past=self._commits_seen)
 
     def wake(self) -> None:
-        self._commits.wake()
+        self._commits.add()
 
     def close(self) -> None:
         if self._connection is not None:

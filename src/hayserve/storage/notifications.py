@@ -2,6 +2,7 @@
 
 import selectors
 import socket
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -47,7 +48,8 @@ class Notifications:
                 selector.select(seconds)
 
     def wake(self) -> None:
-        self._waker.send(b"!")
+        with suppress(OSError):  # the thread that waited has closed it already
+            self._waker.send(b"!")
 
     def close(self) -> None:
         self._hang_up()

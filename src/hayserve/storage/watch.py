@@ -93,7 +93,7 @@ class InMemory:
         self._commits.wait(seconds, past=self._seen)
 
     def wake(self) -> None:
-        self._commits.wake()
+        self._commits.add()
 
     def close(self) -> None: ...
 
