@@ -98,7 +98,12 @@ def serving(
     loaded = threading.Event()
     named = [target for path in paths for target in targets_at(str(path))]
     known = settings_in(folder, **settings)
-    app = create_app(known, targets=targets or named or None, when_loaded=lambda _: loaded.set())
+    app = create_app(
+        known,
+        targets=targets or named or None,
+        when_loaded=lambda _: loaded.set(),
+        prove=False,
+    )
     with TestClient(app, "http://localhost", raise_server_exceptions=False) as http:
         assert loaded.wait(timeout=20)
         yield Server(http, known)

@@ -117,7 +117,7 @@ class Lifespan:
     async def _following(self) -> AsyncGenerator[None]:
         """Have what should be served loaded, and closed in the end."""
         prover, follower = self._parts.prover, self._parts.follower
-        async with self._parts.pulse.running():
+        async with self._parts.pulse.running(), self._parts.retirements.running():
             try:
                 yield
             finally:

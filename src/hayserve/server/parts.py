@@ -15,7 +15,7 @@ from hayserve.deployments.prove import Prover
 from hayserve.deployments.pulse import Pulse
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.reserved import RESERVED
-from hayserve.deployments.retire import retire
+from hayserve.deployments.retire import Retirements
 from hayserve.deployments.revisions import Revisions
 from hayserve.deployments.rollout import Rollout
 from hayserve.deployments.rules import Rules
@@ -38,6 +38,7 @@ class Parts:
         pulse: Says when something has changed.
         registry: What this process serves.
         follower: Brings that to what should be served.
+        retirements: Closes what is not served any more.
         executor: Runs it.
         prover: Tries out what is to be served; None tries nothing out.
         deployer: Changes what should be served.
@@ -51,6 +52,7 @@ class Parts:
     pulse: Pulse
     registry: Registry
     follower: Follower
+    retirements: Retirements
     executor: Executor
     prover: Prover | None
     deployer: Deployer
@@ -66,6 +68,7 @@ def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -
         Misconfigured: The URL of the database is of no kind that is known.
     """
     registry = Registry()
+    retirements = Retirements(registry)
     database = Database(database_url(settings))
     ledger, revisions = Ledger(database), Revisions(database)
     members, pulse = Members(database), Pulse(database)
@@ -95,9 +98,10 @@ def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -
             members=members,
             source=source,
             pulse=pulse,
-            retire=retire,
+            retire=retirements.retire,
             limits=LoadLimits(settings.setup_timeout, at_once),
         ),
+        retirements=retirements,
         executor=Executor(
             threads=settings.threads,
             streaming_components=settings.streaming_components,

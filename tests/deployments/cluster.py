@@ -1,0 +1,101 @@
+"""Several workers of one server in one process, on one database: what processes are, minus those."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from hayserve.deployments.bundle import Bundle
+from hayserve.deployments.deployment import Deployment
+from hayserve.deployments.ledger import Ledger
+from hayserve.deployments.order import Order, Outcome
+from hayserve.deployments.target import Target
+from hayserve.server.parts import Parts, parts_of
+from hayserve.settings import load
+
+SOURCE = """
+import time
+from pathlib import Path
+from hayserve import BasePipelineWrapper
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self) -> None:
+        {setup}
+
+    def run_api(self) -> str:
+        return {word!r}
+
+    def teardown(self) -> None:
+        with Path({closed!r}).open("a") as file:
+            file.write({word!r} + "\\n")
+"""
+
+
+class Worker:
+    """One of them, as a test looks at it."""
+
+    def __init__(self, parts: Parts, folder: Path) -> None:
+        self.parts = parts
+        self._folder = folder
+
+    def order(self, name: str, word: str, *, setup: str = "pass", **given: Any) -> Order:
+        source = SOURCE.format(word=word, setup=setup, closed=str(self._folder / "closed"))
+        return Order(name, Bundle.of_texts({"pipeline_wrapper.py": source}), **given)
+
+    async def deploy(self, name: str, word: str, *, setup: str = "pass", **given: Any) -> Outcome:
+        return await self.parts.deployer.deploy(self.order(name, word, setup=setup, **given))
+
+    def says(self, name: str) -> str | None:
+        """What it answers as `name`; None where it serves nothing of that name."""
+        found = self.parts.registry.find(name)
+        return None if found is None else str(found.wrapper.run_api())
+
+    def find(self, name: str) -> Deployment:
+        return self.parts.registry.get(name)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.parts.database)
+
+
+def closed(folder: Path) -> list[str]:
+    """What was closed so far."""
+    file = folder / "closed"
+    return file.read_text().split() if file.exists() else []
+
+
+async def until(condition: Any) -> None:
+    """Wait for what happens in other tasks."""
+    with anyio.fail_after(10):
+        while not condition():
+            await anyio.sleep(0.005)
+
+
+@asynccontextmanager
+async def worker(
+    url: str, folder: Path, *, things: Mapping[str, Target] | None = None, **settings: Any
+) -> AsyncGenerator[Worker]:
+    """One worker, which follows."""
+    known = load(data_dir=folder / "data", database_url=url, **settings)
+    parts = parts_of(known, things=things or {}, prove=False)
+    await anyio.to_thread.run_sync(parts.database.open)
+    await anyio.to_thread.run_sync(parts.members.join)
+    async with AsyncExitStack() as stack:
+        stack.callback(parts.database.close)
+        stack.callback(parts.members.leave)
+        await stack.enter_async_context(parts.pulse.running())
+        await stack.enter_async_context(parts.retirements.running())
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        await tasks.start(parts.follower.run)
+        yield Worker(parts, folder)
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def cluster(url: str, folder: Path, *, size: int = 2) -> AsyncGenerator[list[Worker]]:
+    """Several workers."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(worker(url, folder)) for _ in range(size)]
