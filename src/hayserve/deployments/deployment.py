@@ -1,5 +1,6 @@
 """A deployment: a wrapper that is loaded and has a name."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -10,6 +11,10 @@ from hayserve.wrappers.base import BasePipelineWrapper, Kind
 from hayserve.wrappers.capabilities import Capabilities
 
 Origin = Literal["command line", "pipelines dir", "deployed"]
+
+
+def nothing() -> None:
+    """What there is to unload of a thing that was in memory before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class Deployment:
         loaded_at: When its `setup()` had ended, in UTC.
         number: Which revision of its name it is, from 1; 0 if it is none.
         uses: Who uses it at the moment.
+        owns: Whether what the wrapper holds was made for this deployment and ends with it.
+        unload: Gives back the modules of its code; a second call does nothing.
     """
 
     name: str
@@ -43,6 +50,8 @@ class Deployment:
     skip_mcp: bool = False
     number: int = 0
     uses: Uses = field(default_factory=Uses, compare=False)
+    owns: bool = True
+    unload: Callable[[], object] = field(default=nothing, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,59 +1,65 @@
 """Loads a target: its code or YAML becomes a wrapper that has been set up."""
 
 import asyncio
+import traceback
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from inspect import isawaitable
-from typing import ParamSpec, TypeVar
-
-import anyio.to_thread
 
 from hayserve.deployments.bundle import WRAPPER_FILE
-from hayserve.deployments.deployment import Deployment
+from hayserve.deployments.deployment import Deployment, nothing
 from hayserve.deployments.loader import find_wrapper_class, load_module
+from hayserve.deployments.retire import give_back
 from hayserve.deployments.target import Target
 from hayserve.errors import DeployRefused, HayserveError
 from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.calling import call, in_thread, is_being_cancelled
 from hayserve.wrappers.capabilities import capabilities_of
-from hayserve.wrappers.escaped import contained, original
+from hayserve.wrappers.closing import tear_down
+from hayserve.wrappers.escaped import original
 from hayserve.wrappers.failure import explain, user_frame
 from hayserve.wrappers.labels import kind_of
 from hayserve.wrappers.plain import wrapper_for
+from hayserve.wrappers.setup_parameters import arguments_for, tell
 from hayserve.wrappers.usage import count_usage
 from hayserve.wrappers.yaml import YAMLPipelineWrapper
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 async def load(target: Target) -> Deployment:
     """Load `target` and set it up; what can take long is done in a thread.
 
+    What was loaded is given back if it is refused.
+
     Raises:
         DeployRefused: It cannot be served; the message says why.
     """
     with _refusing(target, "{name!r} cannot be loaded"):
-        wrapper = await _in_thread(_wrapper_in, target)
+        wrapper, unload = await in_thread(_wrapper_in, target)
+    has_set_up = False
+    try:
+        await _set_up(wrapper, target)
+        has_set_up = True
+        with _refusing(target, "{name!r} cannot be served"):
+            made = await in_thread(_deployment_of, wrapper, target)
+        return replace(made, unload=unload)
+    except HayserveError as error:
+        if has_set_up:
+            await tear_down(wrapper, name=target.name)
+        await give_back(wrapper, name=target.name, owns=_owns(target), unload=unload)
+        del wrapper, unload
+        _forget_variables(error)
+        raise
+
+
+async def _set_up(wrapper: BasePipelineWrapper, target: Target) -> None:
     with _refusing(target, "setup() of {name!r} failed"):
-        waiting = await _in_thread(wrapper.setup)
-        if isawaitable(waiting):
-            await waiting
+        arguments = await in_thread(arguments_for, wrapper, target.parameters, name=target.name)
+        tell(wrapper, arguments)
+        await call(wrapper.setup, **arguments)
     # A wrapper may have put its own tracer in place.
     count_usage()
-    with _refusing(target, "{name!r} cannot be served"):
-        return await _in_thread(_deployment_of, wrapper, target)
-
-
-async def _in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    # A thread of its own, given up when the server stops: code that hangs holds up nobody else.
-    return await anyio.to_thread.run_sync(
-        partial(contained(function), *args, **kwargs),
-        abandon_on_cancel=True,
-        limiter=anyio.CapacityLimiter(1),
-    )
 
 
 def _deployment_of(wrapper: BasePipelineWrapper, target: Target) -> Deployment:
@@ -71,14 +77,21 @@ def _deployment_of(wrapper: BasePipelineWrapper, target: Target) -> Deployment:
         skip_mcp=target.skip_mcp or bool(wrapper.skip_mcp),
         origin=target.origin,
         loaded_at=datetime.now(UTC),
+        owns=_owns(target),
     )
 
 
-def _wrapper_in(target: Target) -> BasePipelineWrapper:
+def _owns(target: Target) -> bool:
+    """Whether the wrapper and what it holds are made here; else they belong to who gave them."""
+    return target.kind != "thing" or isinstance(target.thing, type)
+
+
+def _wrapper_in(target: Target) -> tuple[BasePipelineWrapper, Callable[[], object]]:
+    """The wrapper, and what gives back its code."""
     if target.kind == "thing":
-        return wrapper_for(target.thing)
+        return wrapper_for(target.thing), nothing
     if target.kind == "yaml":
-        return YAMLPipelineWrapper.from_file(target.path)
+        return YAMLPipelineWrapper.from_file(target.path), nothing
     folder = target.path if target.kind == "folder" else target.path.parent
     module = WRAPPER_FILE if target.kind == "folder" else target.path.name
     code = load_module(folder, module.removesuffix(".py"), name=target.name)
@@ -90,9 +103,10 @@ def _wrapper_in(target: Target) -> BasePipelineWrapper:
     except BaseException:
         code.unload()
         raise
-    # Its modules are given back when the last run that uses the wrapper has ended.
-    weakref.finalize(wrapper, code.unload).atexit = False
-    return wrapper
+    # Also if a load is given up while `setup` hangs: its modules go when that has ended.
+    unload = weakref.finalize(wrapper, code.unload)
+    unload.atexit = False
+    return wrapper, unload
 
 
 def _attribute(module: object, target: Target) -> object:
@@ -113,7 +127,7 @@ def _refusing(target: Target, what: str) -> Generator[None]:
     except HayserveError:
         raise
     except BaseException as error:  # user code: anything can come out of it
-        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
             raise
         error = original(error)
         folder = target.path if target.kind == "folder" else target.path.parent
@@ -124,6 +138,10 @@ def _refusing(target: Target, what: str) -> Generator[None]:
         ) from error
 
 
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _forget_variables(error: BaseException | None) -> None:
+    """Let an error be kept, and its traceback shown, without all that the code had in its hands."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

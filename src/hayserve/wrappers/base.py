@@ -16,8 +16,9 @@ class PipelineWrapper(BasePipelineWrapper):
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 Kind = Literal["agent", "pipeline", "unknown"]
@@ -60,14 +61,33 @@ class BasePipelineWrapper(ABC):
     a2a_card: ClassVar[dict[str, Any] | None] = None
     deployment_type: ClassVar[Kind | None] = None
 
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    """What was given for the parameters of `setup()`; it is there before `setup()` is called."""
+
     def __init__(self) -> None:
         self.pipeline: Any = None
 
     @abstractmethod
-    def setup(self) -> Any:
+    def setup(self, *args: Any, **kwargs: Any) -> Any:
         """Make the wrapper ready: build or load the agent or pipeline.
 
         Called once per deployment, in a thread. An `async def setup` is awaited.
+
+        It may take parameters, which whoever deploys it gives, and which are checked and
+        converted by their annotations. One with a default may be left out.
+
+        Example:
+            ```python
+            def setup(self, model: str = "gpt-5-mini", temperature: float = 0.2) -> None: ...
+            ```
+        """
+
+    def teardown(self) -> Any:  # noqa: B027 - most wrappers need none
+        """Give back what `setup()` opened, such as a connection of your own.
+
+        Called once, in a thread, when the deployment was replaced or removed, or the server
+        stops, and its last run has ended. An `async def teardown` is awaited. Pipelines, agents,
+        components, tools and stores of Haystack in the wrapper's attributes are closed after it.
         """
 
     def run_api(self, *args: Any, **kwargs: Any) -> Any:
