@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target
@@ -98,8 +99,9 @@ def work(orders: Orders, control: Control) -> None:
         targets=targets_in(orders),
         reload=orders.reload,
         when_loaded=when_loaded,
-        role=orders.role,
-        local_key=LocalKey(orders.local_key) if orders.local_key else None,
+        role=replace(
+            orders.role, key=LocalKey(orders.local_key) if orders.local_key else None
+        ),
     )
     with ExitStack() as opened:
         sockets = [opened.enter_context(socket.socket(fileno=number)) for number in orders.sockets]
