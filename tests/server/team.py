@@ -42,7 +42,8 @@ def live():
 """
 GOOD = 'say(**{"is": "ready", "welcome": "Welcome."})\nlive()'
 LOADING = "live()"
-DYING = "sys.exit(3)"
+BROKEN = "sys.exit(3)"
+DYING = 'say(**{"is": "alive"})\nsys.exit(3)'
 REFUSING = 'say(**{"is": "refused", "message": "No.", "hint": "Try.", "param": "port"})'
 MUTE = "time.sleep(60)"
 SILENT_LATER = 'say(**{"is": "ready", "welcome": "Welcome."})\ntime.sleep(60)'

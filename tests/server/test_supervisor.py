@@ -15,6 +15,7 @@ from hayserve.server.role import Role
 from hayserve.settings import Settings
 from server.serving import settings_in
 from server.team import (
+    BROKEN,
     DYING,
     GOOD,
     LOADING,
@@ -94,6 +95,13 @@ def test_a_first_worker_that_may_not_start_ends_everything(settings: Settings) -
     assert isinstance(team.error, Misconfigured)
     assert (str(team.error), team.error.param) == ("No. Try.", "port")
     assert (len(team.hired), team.stops) == (3, 1)
+
+
+def test_a_first_worker_that_ends_before_it_can_serve_ends_everything(settings: Settings) -> None:
+    with Team(settings, BROKEN) as team:
+        team.end()
+    assert isinstance(team.error, Misconfigured)
+    assert team.error.message == "Worker 1 ended with exit code 3 before it could serve."
 
 
 def test_a_later_worker_that_may_not_start_is_tried_again(

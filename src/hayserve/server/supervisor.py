@@ -165,8 +165,8 @@ class Supervisor:
         seat = self._seats[worker.role.number - 1]
         if worker.stops_by is not None:
             logger.info("worker_stopped", extra={**_known(worker), "with": ending})
-        elif worker.refusal and not seat.has_served:
-            self._refusal = self._refusal or worker.refusal.error()
+        elif not seat.has_served and (refusal := _refusal_of(worker, ending)):
+            self._refusal = self._refusal or refusal
             self._stop(now)
         else:
             why = {"because": worker.refusal.message} if worker.refusal else {}
@@ -180,6 +180,18 @@ class Supervisor:
         if len(said) == len(workers) and not self._has_welcomed:
             self._has_welcomed = True
             self._when_ready(said[0])
+
+
+def _refusal_of(worker: WorkerProcess, ending: str) -> Misconfigured | None:
+    """Why it is of no use to start another worker in its place."""
+    if worker.refusal:
+        return worker.refusal.error()
+    if worker.has_spoken or not ending.startswith("exit code"):
+        return None
+    return Misconfigured(
+        f"Worker {worker.role.number} ended with {ending} before it could serve.",
+        hint="What it wrote before that says why.",
+    )
 
 
 def _known(worker: WorkerProcess) -> dict[str, object]:
