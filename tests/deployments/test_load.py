@@ -139,6 +139,22 @@ async def test_whatever_comes_out_of_setup_is_a_refusal(
         await load(targets_at(str(file_with(tmp_path, text)))[0])
 
 
+async def test_an_error_that_cannot_be_described_is_a_refusal_too(tmp_path: Path) -> None:
+    text = """
+    class Odd(Exception):
+        def __str__(self):
+            raise SystemExit
+
+    class PipelineWrapper(BasePipelineWrapper):
+        def setup(self):
+            raise Odd
+
+        def run_api(self) -> str: ...
+    """
+    with pytest.raises(DeployRefused, match=r"setup\(\) of 'agents' failed: Odd"):
+        await load(targets_at(str(file_with(tmp_path, text)))[0])
+
+
 async def test_a_load_that_hangs_can_be_given_up(tmp_path: Path) -> None:
     text = """
     import threading

@@ -26,6 +26,9 @@ from hayserve.wrappers.setup_parameters import arguments_for, tell
 from hayserve.wrappers.usage import count_usage
 from hayserve.wrappers.yaml import YAMLPipelineWrapper
 
+# Whoever deploys waits for it to be told why it was refused.
+_CLOSE_SECONDS = 5.0
+
 
 async def load(target: Target) -> Deployment:
     """Load `target` and set it up; what can take long is done in a thread.
@@ -45,9 +48,10 @@ async def load(target: Target) -> Deployment:
             made = await in_thread(_deployment_of, wrapper, target)
         return replace(made, unload=unload)
     except HayserveError as error:
+        name, seconds = target.name, _CLOSE_SECONDS
         if has_set_up:
-            await tear_down(wrapper, name=target.name)
-        await give_back(wrapper, name=target.name, owns=_owns(target), unload=unload)
+            await tear_down(wrapper, name=name, seconds=seconds)
+        await give_back(wrapper, name=name, owns=_owns(target), unload=unload, seconds=seconds)
         del wrapper, unload
         _forget_variables(error)
         raise
@@ -129,13 +133,20 @@ def _refusing(target: Target, what: str) -> Generator[None]:
     except BaseException as error:  # user code: anything can come out of it
         if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
             raise
-        error = original(error)
-        folder = target.path if target.kind == "folder" else target.path.parent
-        where = user_frame(error, folder)
         raise DeployRefused(
-            f"{what.format(name=target.name)}{f' at {where}' if where else ''}: {explain(error)}",
+            f"{what.format(name=target.name)}{_told(original(error), target)}",
             hint="The server's log has the traceback.",
-        ) from error
+        ) from original(error)
+
+
+def _told(error: BaseException, target: Target) -> str:
+    """Where and why, as far as the error can say it."""
+    folder = target.path if target.kind == "folder" else target.path.parent
+    try:
+        where = user_frame(error, folder)
+        return f"{f' at {where}' if where else ''}: {explain(error)}"
+    except BaseException:  # noqa: BLE001 - user code: an exception may fail to be described
+        return f": {type(error).__name__}"
 
 
 def _forget_variables(error: BaseException | None) -> None:

@@ -72,13 +72,14 @@ async def _try(function: Callable[[], Any], *, what: str, name: str) -> None:
 
 
 def _report(error: BaseException, *, what: str, name: str) -> None:
-    place = user_place(error)
-    why = f"{explain(error)}{f' at {place}' if place else ''}"
-    known = {"deployment": name, "what": what, "why": why}
+    known = {"deployment": name, "what": what}
     try:
-        logger.error("not_closed", extra=known, exc_info=error)
+        place = user_place(error)
+        why = f"{explain(error)}{f' at {place}' if place else ''}"
+        logger.error("not_closed", extra={**known, "why": why}, exc_info=error)
     except BaseException:  # noqa: BLE001 - user code: an exception may fail to be printed
-        logger.error("not_closed", extra=known)  # noqa: TRY400 - see above
+        why = type(error).__name__
+        logger.error("not_closed", extra={**known, "why": why})  # noqa: TRY400 - see above
 
 
 def _report_late(scope: anyio.CancelScope, what: str, *, name: str) -> None:
