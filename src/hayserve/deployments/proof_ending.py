@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from hayserve.deployments.proof import Job, Phase
 from hayserve.deployments.target import Target
@@ -63,13 +64,14 @@ def refusal_of(ending: Ending, job: Job, *, phase: Phase) -> DeployRefused:
     if name == "SIGKILL":
         return DeployRefused(
             f"{doing} was killed (SIGKILL), as the system does when memory runs out{where}.",
-            hint="Let it take less memory; with HAYSERVE_SETUP_MEMORY_MB set, it is told where "
-            "the memory ends instead of being killed.",
+            hint="Let it take less memory. With HAYSERVE_SETUP_MEMORY_MB below what is free it "
+            "fails where its memory ends, which names the line.",
         )
     if name in _CRASHES:
         return DeployRefused(
             f"{doing} crashed with {name}{where}.",
-            hint="The fault is in compiled code that it uses: try another version of that package.",
+            hint="It happened in compiled code that it uses: try another version of that package, "
+            "or give it more memory with HAYSERVE_SETUP_MEMORY_MB.",
         )
     return DeployRefused(
         f"{doing} was ended by {name}{where}.", hint="A wrapper must not end the process."
@@ -116,6 +118,8 @@ def _doing(phase: Phase, job: Job) -> str:
             return f"Reading what {name!r} can do"
         case "check":
             return f"The check {job.check!r} of {name!r}"
+        case _:
+            assert_never(phase)
 
 
 def _signal_name(number: int) -> str:

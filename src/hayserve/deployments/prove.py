@@ -27,6 +27,7 @@ from hayserve.errors import HayserveError, NotReady
 HELPER = "hayserve.server.proof_process"  # by its name: it is in a room above
 _LONGEST_LINE = 64 * 1024 * 1024
 _TRIES = 3
+_ENDING_SECONDS = 5.0
 
 
 class Prover:
@@ -36,8 +37,8 @@ class Prover:
         limits: What one proof may cost.
         python_path: Folders that deployments may import shared modules from.
         idle_seconds: How long the helper process waits for another job before it ends.
-        grace_seconds: How long the helper process may take to start, and to end what is late,
-            before it is ended itself.
+        grace_seconds: How long the helper process may take to begin a job, and to end what is
+            late, before it is ended itself.
         forks: Whether the helper forks a child for each job, which takes some hundredths of a
             second; otherwise it starts a new interpreter, which takes a second. By default it
             forks where that is safe, which is on Linux.
@@ -83,7 +84,7 @@ class Prover:
             helper = await self._ready_helper()
             account = await self._account_of(job, helper)
             if account.ending is None:  # the helper has ended, or hangs
-                await self._give_up(helper)
+                await self._give_up(helper, hangs=account.is_late)
                 account.clean_up()
             if account.is_settled:
                 return account.conclusion(job)
@@ -97,7 +98,7 @@ class Prover:
         self._is_closed = True
         with anyio.CancelScope(shield=True):
             async with self._changing:
-                await self._end_helper()
+                await self._end_helper(_ENDING_SECONDS)
 
     async def _ready_helper(self) -> "_Helper":
         async with self._changing:
@@ -107,16 +108,16 @@ class Prover:
                 self._helper = await _Helper.started(self._options)
             return self._helper
 
-    async def _give_up(self, helper: "_Helper") -> None:
+    async def _give_up(self, helper: "_Helper", *, hangs: bool) -> None:
         with anyio.CancelScope(shield=True):
             async with self._changing:
                 if self._helper is helper:
-                    await self._end_helper()
+                    await self._end_helper(0 if hangs else _ENDING_SECONDS)
 
-    async def _end_helper(self) -> None:
+    async def _end_helper(self, grace: float) -> None:
         helper, self._helper = self._helper, None
         if helper is not None:
-            await helper.aclose(self._grace)
+            await helper.aclose(grace)
 
     async def _account_of(self, job: Job, helper: "_Helper") -> "_Account":
         account = _Account()

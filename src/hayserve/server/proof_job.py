@@ -55,6 +55,7 @@ def run_job(
         job = Job.from_line(connection.makefile("rb").readline())
         confine(job.limits.memory_bytes)
         faulthandler.enable(trace)
+        _note_exits(trace)
         margin = min(_DUMP_BEFORE_SECONDS, job.limits.seconds / 5)
         seconds = max(deadline - margin - monotonic(), _SOON_SECONDS)
         faulthandler.dump_traceback_later(seconds, file=trace)
@@ -112,7 +113,7 @@ def _refusal_of(error: BaseException, job: Job) -> HayserveError:
     refusal = error
     if not isinstance(refusal, HayserveError):
         refusal = DeployRefused(
-            f"{job.target.name!r} cannot be served: {explain(error)}",
+            f"{job.target.name!r} failed when it was tried out: {explain(error)}",
             hint="The server's log has the traceback.",
         )
         refusal.__cause__ = error
@@ -137,6 +138,18 @@ def _hint_about_memory(limit: int) -> str:
             "set HAYSERVE_SETUP_MEMORY_MB to more."
         )
     return f"This machine has {machine_bytes() // _MEGABYTE} MB: let it take less."
+
+
+def _note_exits(trace: IO[bytes]) -> None:
+    """Write down who ends this process, which nothing else tells."""
+    leave, own = os._exit, os.getpid()
+
+    def noted(status: int) -> NoReturn:
+        if os.getpid() == own:
+            faulthandler.dump_traceback(trace)
+        leave(status)
+
+    os._exit = noted
 
 
 def _tell(connection: socket.socket, **said: Any) -> None:

@@ -1,4 +1,4 @@
-"""Keeps a process that tries a deployment out from outgrowing the machine or its parent."""
+"""Keeps processes that try deployments out within the machine, and in the family."""
 
 import ctypes
 import os
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+# Source: https://man7.org/linux/man-pages/man2/prctl.2.html
+_PARENT_DEATH_SIGNAL = 1
+_CHILD_SUBREAPER = 36
 _LIMIT_FILES = ("memory.max", "memory.limit_in_bytes")
 
 
@@ -30,9 +33,27 @@ def confine(memory_bytes: int) -> None:
 
 def die_with_parent() -> None:
     """Have this process killed when the one that made it ends, where the system can do that."""
+    _set(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what this process's children leave behind, where the system can."""
+    _set(_CHILD_SUBREAPER, 1)
+
+
+def children(proc: Path = Path("/proc")) -> list[int]:
+    """The processes whose parent this one is; none where the system does not say."""
+    pid = str(os.getpid())
+    with suppress(OSError):
+        return [
+            int(child) for child in (proc / pid / "task" / pid / "children").read_text().split()
+        ]
+    return []
+
+
+def _set(option: int, value: int) -> None:
     with suppress(AttributeError):  # not on Linux
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(option, value)
 
 
 def data_bytes(status: Path = Path("/proc/self/status")) -> int:

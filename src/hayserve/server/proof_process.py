@@ -9,7 +9,6 @@ child that was not forked, `… child CONNECTION TRACE PARENT DEADLINE`.
 """
 
 import gc
-import logging
 import os
 import select
 import signal
@@ -27,9 +26,8 @@ from hayserve.compat.hayhooks import install_hayhooks_names
 from hayserve.deployments.proof import line_of
 from hayserve.server.logs import configure_logs
 from hayserve.server.proof_job import run_job
+from hayserve.server.proof_limits import adopt_orphans, children
 from hayserve.settings import load
-
-logger = logging.getLogger("hayserve.deployments")
 
 _LONGEST_TRACE = 200_000
 _LAST_WORDS_SECONDS = 5.0
@@ -102,6 +100,7 @@ class Helper:
 
     def serve(self) -> None:
         """Work until there is nobody left to work for."""
+        adopt_orphans()
         for end in (self._woken, self._wakes):
             end.settimeout(0)
         # A child that ends makes `poll` return.
@@ -111,8 +110,9 @@ class Helper:
             while self._is_wanted():
                 pass
         finally:
+            # Without a word: the server, if it is there, sees the end of file.
             for work in self._works.copy():
-                self._end(work)
+                self._kill(work)
 
     def _is_wanted(self) -> bool:
         """Wait until something happens and deal with it; say whether to go on."""
@@ -149,11 +149,8 @@ class Helper:
             connection.set_inheritable(False)
             trace = undoing.enter_context(tempfile.TemporaryFile(buffering=0))
             deadline = monotonic() + self._seconds
-            try:
-                child = self._child(connection, trace, deadline)
-            except OSError:  # the machine has no room for it
-                logger.exception("no_child")
-                return True
+            # If the machine has no room for it, this process ends, and the server makes another.
+            child = self._child(connection, trace, deadline)
             self._works.append(Work(child, connection, trace, deadline))
             undoing.pop_all()
             with suppress(OSError):  # nobody waits for it any more, which `poll` will say, too
@@ -176,7 +173,8 @@ class Helper:
         parent = os.getpid()
         pid = os.fork()
         if not pid:
-            try:
+            with ExitStack() as leaving:
+                leaving.callback(os._exit, 1)  # whatever happens: it must not go on as a helper
                 self._forget_all()
                 run_job(
                     connection,
@@ -185,8 +183,6 @@ class Helper:
                     deadline=deadline,
                     streaming_components=self._streaming,
                 )
-            finally:
-                os._exit(1)
         with suppress(ProcessLookupError, PermissionError):  # it has done so itself
             os.setpgid(pid, pid)
         return Forked(pid)
@@ -202,18 +198,36 @@ class Helper:
             work.connection.close()
             work.trace.close()
 
-    def _end(self, work: Work, *, exit_code: int | None = None, is_late: bool = False) -> None:
-        """End a child and all that it started, and tell the server how that was."""
-        self._works.remove(work)
-        with suppress(ProcessLookupError, PermissionError):  # nothing is left of it
-            os.killpg(work.child.pid, signal.SIGKILL)
-        if exit_code is None:
-            exit_code = work.child.wait()
+    def _end(self, work: Work, *, exit_code: int | None, is_late: bool) -> None:
+        """End a job, and tell the server how it ended."""
+        exit_code = self._kill(work, exit_code)
         stacks = os.pread(work.trace.fileno(), _LONGEST_TRACE, 0).decode("ascii", errors="replace")
         with work.connection as connection, work.trace, suppress(OSError):  # nobody listens
             connection.settimeout(_LAST_WORDS_SECONDS)
             ending = {"exit_code": exit_code, "is_late": is_late, "trace": stacks}
             connection.sendall(line_of(ending=ending))
+
+    def _kill(self, work: Work, exit_code: int | None = None) -> int:
+        """End what is left of a child and of all that it started."""
+        self._works.remove(work)
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left
+            os.killpg(work.child.pid, signal.SIGKILL)
+        if exit_code is None:
+            exit_code = work.child.wait()
+        with suppress(ChildProcessError):  # until all are gone
+            while True:
+                os.waitpid(-work.child.pid, 0)
+        if not self._works:
+            _end_orphans()
+        return exit_code
+
+
+def _end_orphans() -> None:
+    """End what was started by a child that is gone, and is in no process group that is known."""
+    while pids := children():
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def _do_nothing(*_: object) -> None: ...

@@ -40,17 +40,22 @@ async def answer_of(deployment: Deployment, question: str, *, executor: Executor
         _chat_run(deployment, question) if deployment.can.chat else _rest_run(deployment, question)
     )
     async with executor.running():
-        outcome = await _outcome(deployment, run, executor=executor)
-    if isinstance(outcome, HayserveError):
+        events = await executor.start(run).all_events()
+    try:
+        if deployment.can.chat:
+            answer = _chat_answer(events, run)
+        else:
+            answer = await _rest_answer(events, deployment)
+    except HayserveError as failure:
         raise DeployRefused(
-            f"The check {question!r} failed: {outcome.message}", hint=outcome.hint
-        ) from outcome
-    if not outcome.strip():
+            f"The check {question!r} failed: {failure.message}", hint=failure.hint
+        ) from failure
+    if not answer.strip():
         raise DeployRefused(
             f"The check {question!r} failed: {deployment.name!r} answered nothing.",
             hint="Let it return an answer, or deploy without the check.",
         )
-    return outcome[:_LONGEST_ANSWER]
+    return answer[:_LONGEST_ANSWER]
 
 
 def _chat_run(deployment: Deployment, question: str) -> Run:
@@ -85,17 +90,6 @@ def _only_field(signature: Signature) -> str | None:
     fields: Sequence[str] = schema.get("required") or list(schema.get("properties", {}))
     only = fields[0] if len(fields) == 1 else None
     return None if only in signature.uploads else only
-
-
-async def _outcome(deployment: Deployment, run: Run, *, executor: Executor) -> str | HayserveError:
-    """The answer, or why there is none: what is raised here would come out as a group."""
-    events = await executor.start(run).all_events()
-    try:
-        if run.method is deployment.can.chat:
-            return _chat_answer(events, run)
-        return await _rest_answer(events, deployment)
-    except HayserveError as failure:
-        return failure
 
 
 def _chat_answer(events: Sequence[Event], run: Run) -> str:
