@@ -71,9 +71,9 @@ def test_a_bundle_within_its_limits_is_accepted() -> None:
 
 
 def test_a_bundle_that_is_too_large_is_refused_with_the_largest_files() -> None:
-    bundle = Bundle({"a": bytes(10), **{name: bytes(1_260_000) for name in "bcde"}})
+    bundle = Bundle({"a": bytes(10), **{name: bytes(1_363_149) for name in "bcde"}})
     with pytest.raises(TooLarge) as raised:
-        check_size(bundle, most_bytes=5_000_000, most_files=5)
+        check_size(bundle, most_bytes=5 * 1024 * 1024, most_files=5)
     assert raised.value.message == (
         "The files are larger together than 5 MB. "
         "The largest are 'b' (1.3 MB), 'c' (1.3 MB), 'd' (1.3 MB)."

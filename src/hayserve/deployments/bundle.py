@@ -16,7 +16,7 @@ from hayserve.errors import DeployRefused, InvalidRequest, TooLarge
 WRAPPER_FILE = "pipeline_wrapper.py"
 IGNORED_FILES = ("*.pyc", "*.pyo", "*.pyd", "__pycache__", "*.so", "*.egg", "*.egg-info")
 
-_MEGABYTE = 1_000_000
+_MEGABYTE = 1024 * 1024
 _LARGEST_SHOWN = 3
 _LONGEST_NAME = 100
 _MOST_NAME_BYTES = 200
