@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -105,6 +106,49 @@ async def test_modules_are_given_back_with_the_wrapper(tmp_path: Path) -> None:
     await anyio.wait_all_tasks_blocked()  # the event loop lets go of the last thing it gave
     gc.collect()
     assert not [name for name in sys.modules if name.endswith("given_back")]
+
+
+@pytest.mark.parametrize("colour", ["def", "async def"])
+async def test_parameters_reach_setup_converted(tmp_path: Path, colour: str) -> None:
+    text = f"""
+    class PipelineWrapper(BasePipelineWrapper):
+        {colour} setup(self, size: int, text: str = "a"):
+            self.made = text * size
+            self.seen = dict(self.parameters)
+
+        def run_api(self) -> str: ...
+    """
+    [target] = targets_at(str(file_with(tmp_path, text)))
+    wrapper = (await load(replace(target, parameters={"size": "3"}))).wrapper
+    assert (vars(wrapper)["made"], vars(wrapper)["seen"]) == ("aaa", {"size": 3})
+
+
+@pytest.mark.parametrize("parameters", [{}, {"sise": 1}, {"size": "many"}])
+async def test_parameters_that_do_not_fit_are_refused(
+    tmp_path: Path, parameters: dict[str, object]
+) -> None:
+    text = """
+    class PipelineWrapper(BasePipelineWrapper):
+        def setup(self, size: int): ...
+        def run_api(self) -> str: ...
+    """
+    [target] = targets_at(str(file_with(tmp_path, text, "sized.py")))
+    with pytest.raises(DeployRefused) as refused:
+        await load(replace(target, parameters=parameters))
+    assert refused.value.param == "parameters"
+    assert not [name for name in sys.modules if name.endswith("sized")]
+
+
+async def test_code_can_be_given_back_before_its_wrapper_is(tmp_path: Path) -> None:
+    text = """
+    class PipelineWrapper(BasePipelineWrapper):
+        def setup(self): ...
+        def run_api(self) -> str: ...
+    """
+    loaded = await load(targets_at(str(file_with(tmp_path, text, "unloaded.py")))[0])
+    loaded.unload()
+    assert not [name for name in sys.modules if name.endswith("unloaded")]
+    loaded.unload()
 
 
 async def test_a_refusal_in_setup_is_told_as_it_is() -> None:
