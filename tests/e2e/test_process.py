@@ -1,19 +1,17 @@
 """`hayserve run` as a process on a port: its start, its stop, and the command line against it."""
 
-import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from e2e.started import Process, environment_in, hayserve, running
 from server.serving import greeting, put, wrapper
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
@@ -37,85 +35,7 @@ SLEEPING = wrapper(
 )
 
 
-def environment_in(folder: Path, **settings: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("HAYSERVE_", "HAYHOOKS_"))
-    }
-    return {**kept, "XDG_STATE_HOME": str(folder / "state"), **settings}
-
-
-def hayserve(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of hayserve's that ends by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "hayserve", *words],
-        cwd=folder,
-        env=environment_in(folder, **settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 HUNG = "def run_api(self) -> str:\n    return ''"
-READY = "hayserve listens at"
-
-
-class Process:
-    """A server that runs, its URL, and what it says."""
-
-    def __init__(self, folder: Path, *words: str, says: str = READY, **settings: str) -> None:
-        self.folder = folder
-        self.log = folder / "log.txt"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "hayserve", "run", *words],
-                cwd=folder,
-                env=environment_in(folder, **settings),
-                stdout=log,
-                stderr=log,
-            )
-        self.url = self._wait_for(rf"{says} (http://\S+)")
-        self.http = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
-
-    @property
-    def key_file(self) -> Path:
-        return self.folder / "state" / "hayserve" / f"local-{self.port}.key"
-
-    def run(self, name: str, **parameters: object) -> httpx2.Response:
-        return self.http.post(f"/{name}/run", json=parameters)
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return hayserve(self.folder, *words, "--url", self.url)
-
-    def stop(self, with_signal: signal.Signals = signal.SIGINT) -> int:
-        self.http.close()
-        if self.process.poll() is None:
-            self.process.send_signal(with_signal)
-        return self.process.wait(timeout=30)
-
-    def _wait_for(self, pattern: str) -> str:
-        deadline = time.monotonic() + 60
-        while (found := re.search(pattern, self.log.read_text())) is None:
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.02)
-        return found[1]
-
-
-@contextmanager
-def running(folder: Path, *words: str, says: str = READY, **settings: str) -> Generator[Process]:
-    process = Process(folder, *words, says=says, **settings)
-    try:
-        yield process
-    finally:
-        process.stop()
 
 
 @pytest.fixture(scope="module")
