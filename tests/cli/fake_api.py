@@ -1,5 +1,6 @@
 """A stand-in for the server: answers as the HTTP API does, and says what it was sent."""
 
+import io
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -8,6 +9,8 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from hayserve.deployments.archive import unpack
 
 STATUS: dict[str, Any] = {
     "status": "Up!",
@@ -18,6 +21,7 @@ STATUS: dict[str, Any] = {
             "aliases": ["hello", "hi"],
             "type": "agent",
             "state": "Loaded",
+            "revision": 3,
             "error": None,
         },
         {
@@ -36,6 +40,10 @@ STATUS: dict[str, Any] = {
             "error": {"message": "SyntaxError: invalid syntax", "hint": ""},
         },
     ],
+    "workers": [
+        {"node": "one", "pid": 11, "failed": {}},
+        {"node": "two", "pid": 12, "failed": {"greeter": "ImportError: no CUDA"}},
+    ],
 }
 
 
@@ -51,6 +59,8 @@ async def deploy(request: Request) -> Response:
     body = await request.json()
     if body["name"] == "taken":
         return JSONResponse({"detail": "Pipeline 'taken' already exists"}, status_code=409)
+    if body["name"] == "large":
+        return PlainTextResponse("Request Entity Too Large", status_code=413)
     return JSONResponse(
         {
             "name": body["name"],
@@ -62,8 +72,42 @@ async def deploy(request: Request) -> Response:
     )
 
 
+async def deploy_archive(request: Request) -> Response:
+    name = request.path_params["name"]
+    files = unpack(io.BytesIO(await request.body()), most_bytes=10_000, most_files=10)
+    return JSONResponse(
+        {
+            "name": name,
+            "success": True,
+            "aliases": [each for each in request.query_params.getlist("alias") if each],
+            "revision": 3,
+            "workers": 4,
+            "note": "Worker 5 follows.",
+            "answer": ANSWERS.get(request.query_params.get("check", "")),
+            "received": {
+                "name": name,
+                "files": {path: content.decode("latin-1") for path, content in files.items()},
+                "query": request.query_params.multi_items(),
+                "from": request.headers["x-hayserve-from"],
+            },
+        }
+    )
+
+
+ANSWERS = {"hello": "Hi!\nHow are you?", "mute": ""}
+
+
 async def redeploy(request: Request) -> Response:
-    return JSONResponse({"name": "greeter", "success": True, "aliases": ["x", "y"]})
+    return JSONResponse(
+        {
+            "name": "greeter",
+            "success": True,
+            "changed": False,
+            "aliases": ["x", "y"],
+            "revision": 3,
+            "note": "Exactly this is served already.",
+        }
+    )
 
 
 async def undeploy(request: Request) -> Response:
@@ -72,7 +116,7 @@ async def undeploy(request: Request) -> Response:
         return JSONResponse({"detail": "Pipeline 'absent' not found"}, status_code=404)
     if name == "configured":
         return JSONResponse({"success": True, "name": name, "note": "It comes back at a start."})
-    return JSONResponse({"success": True, "name": name})
+    return JSONResponse({"success": True, "name": name, **request.query_params})
 
 
 async def run_echo(request: Request) -> Response:
@@ -207,6 +251,8 @@ TRACED = {
 }
 LOGGED = {"detail": "It failed.", "hint": "The server's log says why.", "run_id": "r44"}
 
+DIFF = "--- a\n+++ b\n@@ -1,2 +1,2 @@\n same\x0c\n-old\n+new\n"
+
 API = Starlette(
     routes=[
         Route("/status", status),
@@ -214,7 +260,9 @@ API = Starlette(
         Route("/list/status", always(JSONResponse([]))),
         Route("/text/status", always(PlainTextResponse("hello"))),
         Route("/openapi.json", always(JSONResponse(OPENAPI))),
-        Route("/redeployed/deploy_files", redeploy, methods=["POST"]),
+        Route("/deployments/{name}", deploy_archive, methods=["PUT"]),
+        Route("/deployments/{name}/diff", always(PlainTextResponse(DIFF))),
+        Route("/redeployed/deployments/{name}", redeploy, methods=["PUT"]),
         Route("/deploy_files", deploy, methods=["POST"]),
         Route("/deploy-yaml", deploy, methods=["POST"]),
         Route("/undeploy/{name}", undeploy, methods=["POST"]),

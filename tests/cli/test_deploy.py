@@ -2,12 +2,15 @@
 
 import base64
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.outcome import Outcome, Typed
+from hayserve.cli.sender import sender
+from hayserve.deployments.archive import pack
 
 YAML = "components: {}\n"
 
@@ -43,18 +46,19 @@ FILES = {
     "pipeline_wrapper.py": "x = 'café'\r\n",
     "assets/logo.png": {"base64": base64.b64encode(b"\x89PNG").decode()},
 }
+# What came out of the archive, each byte as a letter.
+BYTES = {
+    "pipeline_wrapper.py": b"x = 'caf\xc3\xa9'\r\n".decode("latin-1"),
+    "assets/logo.png": "\x89PNG",
+}
 
 
 def test_a_folder_is_deployed_under_its_own_name(
     typed: Typed, server_url: str, bundle: Path
 ) -> None:
-    assert received(typed("deploy", str(bundle), "--url", server_url, "--json")) == {
-        "name": "greeter",
-        "files": FILES,
-        "save_files": True,
-        "overwrite": False,
-        "aliases": None,
-    }
+    sent = received(typed("deploy", str(bundle), "--url", server_url, "--json"))
+    assert (sent["name"], sent["files"], sent["query"]) == ("greeter", BYTES, [])
+    assert sent["from"] == sender(bundle)
 
 
 def test_a_folder_named_by_where_it_is_has_a_name_too(
@@ -72,13 +76,53 @@ def test_what_a_setting_names_stays_behind(typed: Typed, server_url: str, bundle
 
 def test_a_folder_is_deployed_as_asked(typed: Typed, server_url: str, bundle: Path) -> None:
     words = ["deploy", str(bundle), "-n", "g", "-a", "x", "-a", "y", "-o", "-s"]
-    assert received(typed(*words, "--url", server_url, "--json")) == {
-        "name": "g",
-        "files": FILES,
-        "save_files": False,
-        "overwrite": True,
-        "aliases": ["x", "y"],
-    }
+    words += ["--description", "Says é", "--check", "hi?", "-p", "k=3", "--param", "on=true"]
+    sent = received(typed(*words, "--url", server_url, "--json"))
+    assert (sent["name"], sent["files"]) == ("g", BYTES)
+    assert sent["query"] == [
+        ["alias", "x"],
+        ["alias", "y"],
+        ["overwrite", "true"],
+        ["save_files", "false"],
+        ["parameters", '{"k": "3", "on": true}'],
+        ["description", "Says é"],
+        ["check", "hi?"],
+    ]
+
+
+@pytest.mark.parametrize("flags", [["--no-aliases"], ["--alias", ""]])
+def test_all_aliases_can_be_taken_away(
+    typed: Typed, server_url: str, *, bundle: Path, flags: list[str]
+) -> None:
+    sent = received(typed("deploy", str(bundle), *flags, "--url", server_url, "--json"))
+    assert sent["query"] == [["alias", ""]]
+
+
+def test_an_alias_and_none_cannot_both_be(typed: Typed, bundle: Path) -> None:
+    shown = typed("deploy", str(bundle), "--alias", "x", "--no-aliases")
+    assert shown.code == 2
+    assert "--no-aliases" in shown.err
+
+
+def test_a_parameter_without_a_name_is_a_usage_error(typed: Typed, bundle: Path) -> None:
+    assert typed("deploy", str(bundle), "--param", "=3").code == 2
+
+
+@pytest.mark.parametrize("name", ["w.tar.gz", "w.tgz"])
+def test_an_archive_is_sent_as_it_is(
+    typed: Typed, server_url: str, *, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(pack({"w/pipeline_wrapper.py": b"x", "w/b": b"\xff"}))
+    sent = received(typed("deploy", name, "--url", server_url, "--json"))
+    assert sent["name"] == "w"
+    assert sent["files"] == {"pipeline_wrapper.py": "x", "b": "\xff"}
+
+
+def test_a_zip_is_sent_too(typed: Typed, server_url: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "my.agent.zip", "w") as file:
+        file.writestr("pipeline_wrapper.py", "x")
+    sent = received(typed("deploy", "my.agent.zip", "--url", server_url, "--json"))
+    assert (sent["name"], sent["files"]) == ("my.agent", {"pipeline_wrapper.py": "x"})
 
 
 def test_a_yaml_file_is_deployed_under_its_stem(
@@ -98,18 +142,43 @@ def test_a_deployment_is_confirmed_with_its_aliases(
     typed: Typed, server_url: str, bundle: Path
 ) -> None:
     shown = typed("deploy", str(bundle), "-a", "x", "-a", "y", "--url", server_url)
-    assert shown.out == "✔ Pipeline greeter successfully deployed, also as x, y!\n"
+    assert shown.out.splitlines() == [
+        "✔ Pipeline greeter successfully deployed, also as x, y! Revision 3, on 4 workers.",
+        "  Worker 5 follows.",
+    ]
 
 
-def test_aliases_that_the_server_kept_are_told(typed: Typed, server_url: str, bundle: Path) -> None:
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [("hello", ["  It answered: Hi!", "  How are you?"]), ("mute", ["  It answered: "])],
+)
+def test_what_it_answered_to_the_check_is_told(
+    typed: Typed, server_url: str, *, bundle: Path, question: str, told: list[str]
+) -> None:
+    shown = typed("deploy", str(bundle), "--check", question, "--url", server_url)
+    assert shown.out.splitlines()[2:] == told
+
+
+def test_what_has_not_changed_is_called_that_with_the_aliases_it_kept(
+    typed: Typed, server_url: str, bundle: Path
+) -> None:
     shown = typed("deploy", str(bundle), "-o", "--url", f"{server_url}/redeployed")
-    assert shown.out == "✔ Pipeline greeter successfully deployed, also as x, y!\n"
+    assert shown.out.splitlines() == [
+        "✔ Pipeline greeter has not changed, also as x, y. Revision 3.",
+        "  Exactly this is served already.",
+    ]
 
 
 def test_a_description_can_be_given(typed: Typed, server_url: str, pipeline: Path) -> None:
     words = ["deploy", str(pipeline), "--description", "Finds", "--skip-mcp"]
     sent = received(typed(*words, "--url", server_url, "--json"))
     assert (sent["description"], sent["skip_mcp"]) == ("Finds", True)
+
+
+def test_a_yaml_file_can_be_checked_too(typed: Typed, server_url: str, pipeline: Path) -> None:
+    words = ["deploy", str(pipeline), "--check", "hi?", "--param", 'a={"b": 1}']
+    sent = received(typed(*words, "--url", server_url, "--json"))
+    assert (sent["check"], sent["parameters"]) == ("hi?", {"a": {"b": 1}})
 
 
 def test_a_wrapper_says_itself_that_it_is_no_mcp_tool(typed: Typed, bundle: Path) -> None:
@@ -173,12 +242,22 @@ def test_deploy_yaml_sends_what_hayhooks_sends(
 def test_a_name_that_is_taken_is_refused_with_a_way_out(
     typed: Typed, server_url: str, pipeline: Path
 ) -> None:
-    shown = typed("deploy", str(pipeline), "-n", "taken", "--url", server_url)
+    words = ["deploy", pipeline.name, "-n", "taken", "--param", "a=b c", "--url", server_url]
+    shown = typed(*words, "--key", "secret", "--key=secret")
     assert shown.code == 1
+    again = f"deploy search.yml -n taken --param 'a=b c' --url {server_url} --overwrite"
     assert shown.err.splitlines() == [
         "✘ Error: Pipeline 'taken' already exists",
-        "  Pass --overwrite to replace it.",
+        f"  To replace it: hayserve {again}",
     ]
+
+
+def test_what_is_too_large_is_refused_with_what_can_be_done(
+    typed: Typed, server_url: str, pipeline: Path
+) -> None:
+    shown = typed("deploy", str(pipeline), "-n", "large", "--url", server_url)
+    assert shown.code == 1
+    assert "Leave files out" in shown.err
 
 
 def test_a_folder_without_files_is_a_usage_error(typed: Typed, tmp_path: Path) -> None:
@@ -192,7 +271,7 @@ def test_a_file_of_another_kind_is_a_usage_error(typed: Typed, tmp_path: Path) -
     (tmp_path / "notes.txt").write_text("")
     shown = typed("deploy", str(tmp_path / "notes.txt"))
     assert shown.code == 2
-    assert "neither a folder nor a YAML file" in shown.err
+    assert "neither a folder nor an archive" in shown.err
 
 
 @pytest.mark.usefixtures("bundle")

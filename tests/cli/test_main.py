@@ -8,6 +8,7 @@ from importlib.metadata import version
 from cli.outcome import Typed
 from hayserve.cli.main import main
 
+COMMANDS = "run init status deploy undeploy rollback history diff alias call pipeline"
 HEAVY = ("haystack", "pydantic", "pydantic_settings", "httpx2", "starlette", "uvicorn")
 
 
@@ -18,7 +19,7 @@ def test_the_version_is_printed(typed: Typed) -> None:
 def test_help_names_every_command(typed: Typed) -> None:
     shown = typed("--help")
     assert shown.code == 0
-    for name in ("run", "init", "status", "deploy", "undeploy", "call", "pipeline"):
+    for name in COMMANDS.split():
         assert f" {name} " in shown.out
 
 

@@ -47,14 +47,6 @@ def test_a_stream_that_breaks_off_at_once_begins_no_line(
     assert capsys.readouterr().out == ""
 
 
-def test_a_server_that_says_less_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
-    show.status("http://there", {"deployments": [{"name": "old", "state": "Loaded"}]})
-    (row,) = [line for line in capsys.readouterr().out.splitlines() if "old" in line]
-    assert [cell.strip() for cell in row.strip("│").split("│")] == [
-        "1", "old", "", "", "Loaded", ""
-    ]  # fmt: skip
-
-
 def test_waiting_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
     with show.waiting("Deploying ..."):
         pass

@@ -12,16 +12,26 @@ def test_deployments_are_listed_with_what_failed(typed: Typed, server_url: str) 
     assert shown.code == 0
     assert shown.out.startswith(f"✔ hayserve is up and running at: {server_url}\n")
     assert [cell.strip() for cell in _row(shown.out, "greeter")] == [
-        "1", "greeter", "hello, hi", "agent", "Loaded", ""
+        "1", "greeter", "hello, hi", "agent", "3", "Loaded", ""
     ]  # fmt: skip
     assert [cell.strip() for cell in _row(shown.out, "broken")] == [
-        "2", "broken", "", "unknown", "Failed", "No module named 'numpi'. Is it spelled right?"
+        "2", "broken", "", "unknown", "", "Failed", "No module named 'numpi'. Is it spelled right?"
     ]  # fmt: skip
 
 
 def _row(table: str, name: str) -> list[str]:
     (line,) = [line for line in table.splitlines() if f" {name} " in line]
     return line.strip("│").split("│")
+
+
+def test_the_workers_are_counted_and_what_they_cannot_serve_is_said(
+    typed: Typed, server_url: str
+) -> None:
+    shown = typed("status", "--url", server_url)
+    assert shown.out.splitlines()[-2:] == [
+        "Served by 2 workers.",
+        "Process 12 on two cannot serve 'greeter': ImportError: no CUDA",
+    ]
 
 
 def test_no_deployment_is_said(typed: Typed, server_url: str) -> None:

@@ -22,6 +22,7 @@ from hayserve.cli.refusals import (
 from hayserve.errors import ServerRefused, ServerUnreachable
 
 Answer: TypeAlias = dict[str, Any]
+Query: TypeAlias = Sequence[tuple[str, str]]
 
 CONNECT_SECONDS = 5
 STATUS_SECONDS = 15
@@ -58,6 +59,7 @@ class Client:
         verify: Whether the certificate of an `https` server is checked.
         trust_env: Whether proxies named in the environment are used.
         elsewhere: Said where no server answers: where one might.
+        sender: Told with what changes the server: who asks and from where, for its history.
     """
 
     def __init__(
@@ -68,9 +70,11 @@ class Client:
         verify: bool = True,
         trust_env: bool = True,
         elsewhere: str = "",
+        sender: str = "",
     ) -> None:
         self.url = url.rstrip("/")
         self._elsewhere = elsewhere
+        self._sender = httpx2.Headers({"X-Hayserve-From": sender}, encoding="latin-1")
         self._http = httpx2.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -97,14 +101,38 @@ class Client:
 
     def deploy_files(self, bundle: Mapping[str, Any]) -> Answer:
         """Send `{"name", "files", "overwrite", "save_files", "aliases"}` to be served."""
-        return self._post("/deploy_files", bundle)
+        return self._change("POST", "/deploy_files", json=bundle)
 
     def deploy_yaml(self, bundle: Mapping[str, Any]) -> Answer:
         """Send `{"name", "source_code", "overwrite", ...}` to be served."""
-        return self._post("/deploy-yaml", bundle)
+        return self._change("POST", "/deploy-yaml", json=bundle)
 
-    def undeploy(self, name: str) -> Answer:
-        return self._post(f"/undeploy/{quote(name, safe='')}", {})
+    def deploy_archive(self, name: str, archive: bytes | BinaryIO, query: Query) -> Answer:
+        """Send a tar, tar.gz or zip to be served; a file is sent as it is read."""
+        return self._change("PUT", _deployment(name), params=query, content=archive)
+
+    def undeploy(self, name: str, *, purge: bool = False) -> Answer:
+        query = {"purge": "true"} if purge else {}
+        return self._change("POST", f"/undeploy/{quote(name, safe='')}", params=query, json={})
+
+    def rollback(self, name: str, *, to: int | None = None) -> Answer:
+        """Serve revision `to` again, or the last one before that was served."""
+        return self._change("POST", f"{_deployment(name)}/rollback", json={"to": to})
+
+    def alias(self, name: str, *, add: Sequence[str], remove: Sequence[str]) -> Answer:
+        body = {"add": add, "remove": remove}
+        return self._change("POST", f"{_deployment(name)}/aliases", json=body)
+
+    def history(self, name: str) -> Answer:
+        with self._asked("GET", f"{_deployment(name)}/history") as response:
+            return self._object_in(response)
+
+    def diff(self, name: str, *, old: int, new: int) -> str:
+        """What differs between two revisions, as `patch` reads it."""
+        query = {"old": old, "new": new}
+        with self._asked("GET", f"{_deployment(name)}/diff", params=query) as response:
+            response.read()
+            return response.text
 
     def openapi(self) -> Answer:
         """Ask what the deployments take; a server that does not say it says nothing."""
@@ -139,10 +167,12 @@ class Client:
 
     def complete(self, name: str, text: str) -> Answer:
         """Say `text` to a deployment, return its answer as a chat completion."""
-        return self._post("/v1/chat/completions", _conversation(name, text))
+        body = _conversation(name, text)
+        with self._asked("POST", "/v1/chat/completions", json=body) as response:
+            return self._object_in(response)
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        with self._asked("POST", path, json=body) as response:
+    def _change(self, method: str, path: str, **what: Any) -> Answer:
+        with self._asked(method, path, headers=self._sender, **what) as response:
             return self._object_in(response)
 
     @contextmanager
@@ -232,6 +262,10 @@ def _plain(value: object) -> str:
 
 def _part(upload: Upload, opened: ExitStack) -> tuple[str, tuple[str, BinaryIO]]:
     return upload.field, (upload.name, opened.enter_context(upload.path.open("rb")))
+
+
+def _deployment(name: str) -> str:
+    return f"/deployments/{quote(name, safe='')}"
 
 
 def _conversation(name: str, text: str) -> Answer:

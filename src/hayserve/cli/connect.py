@@ -1,20 +1,23 @@
 """Finds the server that a command talks to, and the key that it takes."""
 
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from hayserve.cli.client import Client
-from hayserve.cli.flags import Reach
+from hayserve.cli.flags import Where
+from hayserve.cli.sender import sender
 from hayserve.errors import Misconfigured
 from hayserve.settings import Settings, load, local_key_file
 
 
-def connect(given: Reach) -> Client:
+def connect(given: Where, *, sending: Path | None = None) -> Client:
     """A client for the server that flags, environment or `.env` name.
 
     Args:
         given: `--url` and `--key`; what is not given comes from the settings, and the key of a
             server on this machine from the file where that server left it.
+        sending: What is sent, for the server's history; by default the current folder is named.
 
     Raises:
         Misconfigured: A setting cannot be used, or the URL is none.
@@ -28,6 +31,7 @@ def connect(given: Reach) -> Client:
         verify=not settings.disable_ssl,
         trust_env=not local,  # a proxy cannot reach this machine's own loopback
         elsewhere=_elsewhere(_port(address)) if local else "",
+        sender=sender(sending or Path()),
     )
 
 

@@ -93,7 +93,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class Where:
     """Flags of every command that talks to a server."""
 
     url: Annotated[
@@ -106,6 +106,12 @@ class Reach:
         str | None,
         typer.Option("--key", help="The server's key; also HAYSERVE_KEY.", rich_help_panel=SERVER),
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach(Where):
+    """Flags of every command whose answer can be had as JSON."""
+
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False
 
 
@@ -124,10 +130,26 @@ class Deploy(Reach):
 
     path: Annotated[
         Path,
-        typer.Argument(help="A folder with a pipeline_wrapper.py, or a YAML file."),
+        typer.Argument(
+            help="A folder with a pipeline_wrapper.py, a .tar.gz or .zip of one, or a YAML file."
+        ),
     ]
     name: NewName = None
     aliases: Aliases = field(default_factory=list[str])
+    no_aliases: Annotated[
+        bool,
+        typer.Option("--no-aliases", help="Take its aliases away; they stay if nothing is said."),
+    ] = False
+    params: Annotated[
+        list[str],
+        typer.Option("--param", "-p", help="key=value for the wrapper's setup(); may be repeated."),
+    ] = field(default_factory=list[str])
+    check: Annotated[
+        str | None,
+        typer.Option(
+            "--check", help="A question to ask before it is served; it is not if that fails."
+        ),
+    ] = None
     overwrite: Overwrite = False
     description: Description = None
     skip_mcp: Annotated[
@@ -168,9 +190,63 @@ class DeployYaml(Reach):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undeploy(Reach):
-    """Flags of `hayserve undeploy`."""
+    """Flags of `hayserve pipeline undeploy`."""
 
     name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeployOrPurge(Undeploy):
+    """Flags of `hayserve undeploy`."""
+
+    purge: Annotated[
+        bool,
+        typer.Option(
+            "--purge",
+            help="Delete its history and the copies of its files that the server stored; "
+            "files that the server did not write stay.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback(Reach):
+    """Flags of `hayserve rollback`."""
+
+    name: Name
+    to: Annotated[
+        int | None,
+        typer.Option("--to", min=1, help="The revision to serve; the last one before if absent."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History(Reach):
+    """Flags of `hayserve history`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diff(Where):
+    """Flags of `hayserve diff`."""
+
+    name: Name
+    old: Annotated[int, typer.Argument(min=1, help="The number of a revision.")]
+    new: Annotated[int, typer.Argument(min=1, help="The number of the one to compare it with.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias(Reach):
+    """Flags of `hayserve alias`."""
+
+    name: Name
+    add: Annotated[list[str], typer.Option("--add", help="A name to give it; may be repeated.")] = (
+        field(default_factory=list[str])
+    )
+    remove: Annotated[
+        list[str], typer.Option("--remove", help="An alias to take away; may be repeated.")
+    ] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def typed_in(given: Call) -> Typed:
         typer.BadParameter: A parameter is not key=value, or a file does not exist.
     """
     files = [*_named(given.files), *_inside(given.dirs)]
-    return Typed([_pair(text) for text in given.params], files)
+    return Typed([pair_of(text) for text in given.params], files)
 
 
 def value_of(text: str) -> Any:
@@ -82,7 +82,12 @@ def value_of(text: str) -> Any:
         return text
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair_of(text: str) -> tuple[str, str]:
+    """The name and the value of a parameter.
+
+    Raises:
+        typer.BadParameter: It is not key=value.
+    """
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise typer.BadParameter(f"{text!r} is not key=value.", param_hint="--param")

@@ -82,18 +82,50 @@ def status(given: flags.Status) -> None:
 
 @command(app, flags.Deploy)
 def deploy(given: flags.Deploy) -> None:
-    """Deploy a folder or a YAML file on the running server."""
+    """Deploy a folder, an archive of one or a YAML file on the running server."""
     from hayserve.cli import deploy  # noqa: PLC0415  loaded only when called
 
     deploy.deploy(given)
 
 
-@command(app, flags.Undeploy)
-def undeploy(given: flags.Undeploy) -> None:
+@command(app, flags.UndeployOrPurge)
+def undeploy(given: flags.UndeployOrPurge) -> None:
     """Take a deployment off the running server."""
     from hayserve.cli import deploy  # noqa: PLC0415  loaded only when called
 
-    deploy.undeploy(given)
+    deploy.undeploy(given, purge=given.purge)
+
+
+@command(app, flags.Rollback)
+def rollback(given: flags.Rollback) -> None:
+    """Serve an earlier revision of a deployment again."""
+    from hayserve.cli import past  # noqa: PLC0415  loaded only when called
+
+    past.rollback(given)
+
+
+@command(app, flags.History)
+def history(given: flags.History) -> None:
+    """List the revisions of a deployment, the newest first."""
+    from hayserve.cli import past  # noqa: PLC0415  loaded only when called
+
+    past.history(given)
+
+
+@command(app, flags.Diff)
+def diff(given: flags.Diff) -> None:
+    """Show what differs between two revisions of a deployment."""
+    from hayserve.cli import past  # noqa: PLC0415  loaded only when called
+
+    past.diff(given)
+
+
+@command(app, flags.Alias)
+def alias(given: flags.Alias) -> None:
+    """List the aliases of a deployment, give it more or take some away."""
+    from hayserve.cli import alias  # noqa: PLC0415  loaded only when called
+
+    alias.alias(given)
 
 
 @command(app, flags.CallOrChat)

@@ -12,6 +12,7 @@ HINTS = (
     (401, "Pass the server's key with --key or in HAYSERVE_KEY."),
     (404, "`hayserve status` lists what is deployed."),
     (409, "Pass --overwrite to replace it."),
+    (413, "Leave files out that it does not need, or allow more where it is refused."),
 )
 _LOG = re.compile(r"\blog\b")
 _THIS_ID = "this run's id"

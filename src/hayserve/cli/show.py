@@ -2,15 +2,23 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hayserve.errors import HayserveError
+
+# The first that a line of a diff begins with is its colour.
+COLOURS = (
+    ("+++", "bold"),
+    ("---", "bold"),
+    ("diff ", "bold"),
+    ("+", "green"),
+    ("-", "red"),
+    ("@@", "cyan"),
+)
 
 
 def success(message: str, *notes: str) -> None:
@@ -58,38 +66,15 @@ def pieces(of: Iterable[str]) -> None:
             print()
 
 
-def status(url: str, answer: Mapping[str, Any]) -> None:
-    success(f"hayserve is up and running at: {url}")
-    listed: list[dict[str, Any]] = answer.get("deployments", [])
-    if listed:
-        deployments(listed)
-    else:
-        print("No pipelines currently deployed")
-
-
-def deployments(listed: Iterable[Mapping[str, Any]]) -> None:
-    table = Table("№", "Name", "Aliases", "Type", "Status")
-    table.add_column("Error", overflow="fold")
-    for number, one in enumerate(listed, start=1):
-        table.add_row(*_row(number, one))
-    Console().print(table)
-
-
-def _row(number: int, one: Mapping[str, Any]) -> list[Text]:
-    state = str(one.get("state", ""))
-    style = "red" if state == "Failed" else "green"
-    return [
-        Text(str(number)),
-        Text(str(one.get("name", ""))),
-        Text(", ".join(one.get("aliases", []))),
-        Text(str(one.get("type", ""))),
-        Text(state, style=style),
-        Text(_reason(one.get("error") or {})),
-    ]
-
-
-def _reason(error: Mapping[str, Any]) -> str:
-    return str(HayserveError(error.get("message") or "", hint=error.get("hint") or ""))
+def diff(text: str) -> None:
+    """Print a diff: in colours to a person at a terminal, to a program as it is."""
+    console = Console()
+    if not console.is_terminal:
+        sys.stdout.write(text)
+        return
+    for line in text.removesuffix("\n").split("\n"):
+        style = next((style for start, style in COLOURS if line.startswith(start)), "")
+        console.print(Text(line, style), soft_wrap=True)
 
 
 def _say(console: Console, mark: tuple[str, str], message: str, *notes: str) -> None:

@@ -1,11 +1,13 @@
 """The command `hayserve status`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 
-from hayserve.cli import show
+from hayserve.cli import show, tables
 from hayserve.cli.client import Answer
+from hayserve.cli.confirm import workers
 from hayserve.cli.connect import connect
 from hayserve.cli.flags import Status
 from hayserve.errors import NotFound
@@ -16,23 +18,51 @@ def status(given: Status) -> None:
     with connect(given) as client:
         answer = client.status()
     if given.name is not None:
-        _show_one(given, _named(given.name, answer))
+        _show_one(given, named(given.name, answer))
     elif given.as_json:
         show.as_json(answer)
     else:
-        show.status(client.url, answer)
+        _show_all(client.url, answer)
 
 
 def _show_one(given: Status, one: dict[str, Any]) -> None:
     if given.as_json:
         show.as_json(one)
     else:
-        show.deployments([one])
+        tables.deployments([one])
     if one.get("state") == "Failed":
         raise typer.Exit(1)
 
 
-def _named(name: str, answer: Answer) -> dict[str, Any]:
+def _show_all(url: str, answer: Answer) -> None:
+    show.success(f"hayserve is up and running at: {url}")
+    listed: list[dict[str, Any]] = answer.get("deployments", [])
+    if listed:
+        tables.deployments(listed)
+    else:
+        show.text("No pipelines currently deployed")
+    if serving := answer.get("workers"):
+        _show_workers(serving)
+
+
+def _show_workers(serving: list[Mapping[str, Any]]) -> None:
+    show.text(f"Served by {workers(len(serving))}.")
+    for worker in serving:
+        _show_failures(worker)
+
+
+def _show_failures(worker: Mapping[str, Any]) -> None:
+    process = f"Process {worker.get('pid')} on {worker.get('node')}"
+    for name, reason in worker.get("failed", {}).items():
+        show.text(f"{process} cannot serve {name!r}: {reason}")
+
+
+def named(name: str, answer: Answer) -> dict[str, Any]:
+    """The entry in the server's status of what has this name or alias.
+
+    Raises:
+        NotFound: There is none.
+    """
     listed: list[dict[str, Any]] = answer.get("deployments", [])
     found = [one for one in listed if name in {one.get("name"), *one.get("aliases", [])}]
     if not found:

@@ -146,7 +146,8 @@ def archive_order(name: str, files: Mapping[str, bytes], query: QueryParams) -> 
     return Order(
         name=name,
         bundle=Bundle(files),
-        aliases=tuple(aliases) if aliases else None,
+        # One that is empty takes them all away; no word about them leaves them as they are.
+        aliases=tuple(filter(None, aliases)) if aliases else None,
         overwrite=flag(query, "overwrite"),
         keep=flag(query, "save_files", default=True),
         description=query.get("description", ""),
