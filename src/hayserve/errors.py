@@ -197,6 +197,6 @@ def as_fields(error: HayserveError) -> dict[str, Any]:
 
 def from_fields(fields: Mapping[str, Any]) -> HayserveError:
     """The error that `as_fields` was given, or the nearest that can be made of it."""
-    kinds = {kind.__name__: kind for kind in (InvalidRequest, TooLarge, NotFound, Misconfigured)}
-    kind = kinds.get(fields["type"], DeployRefused)
+    plain = (InvalidRequest, TooLarge, NotFound, NameTaken, NotReady, Misconfigured)
+    kind = {kind.__name__: kind for kind in plain}.get(fields["type"], DeployRefused)
     return kind(fields["message"], hint=fields["hint"], param=fields["param"])

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         description="The database that servers share; by default a SQLite file in the data folder.",
     )
     setup_timeout: int = Field(
-        300, ge=1, description="How long loading and `setup()` of a deployment may take, in seconds."
+        300, ge=1, description="How long loading and `setup()` may take, in seconds."
     )
     setup_memory_mb: int = Field(
         0,

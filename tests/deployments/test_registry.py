@@ -1,11 +1,13 @@
 """Names lead to deployments, and only to one each."""
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from hayserve import BasePipelineWrapper
 from hayserve.deployments.deployment import Deployment, FailedDeployment
 from hayserve.deployments.registry import Registry
-from hayserve.errors import DeployRefused, NameTaken, NotFound, NotReady
+from hayserve.errors import DeployRefused, NotFound, NotReady
 from hayserve.wrappers.capabilities import capabilities_of
 
 
@@ -37,7 +39,6 @@ def test_a_name_and_an_alias_lead_to_the_same() -> None:
     assert [registry.get(name) for name in ("one", "uno", "ett")] == [one] * 3
     assert registry.find("zwei") is None
     assert registry.deployments() == [one]
-    assert registry.own_name("uno") == "one"
 
 
 def test_nothing_has_an_unknown_name() -> None:
@@ -52,51 +53,57 @@ def test_nothing_has_an_unknown_name() -> None:
 def test_what_is_being_loaded_is_not_missing() -> None:
     registry = Registry()
     registry.loading = frozenset({"one"})
-    for ask in (registry.get, registry.own_name, registry.remove):
-        with pytest.raises(NotReady, match="'one' is being loaded"):
-            ask("one")
+    with pytest.raises(NotReady, match="'one' is being loaded"):
+        registry.get("one")
 
 
 def test_what_failed_is_missing_with_the_reason() -> None:
     registry = Registry()
-    registry.fail(FAILURE)
+    registry.fail([FAILURE])
     with pytest.raises(NotFound, match=r"it failed to load: No\. Try\."):
         registry.get("bad")
     assert registry.failed() == [FAILURE]
-    assert registry.own_name("bad") == "bad"
-    assert registry.remove("bad") is FAILURE
+    registry.fail([])
     assert registry.failed() == []
-    with pytest.raises(NotFound):
-        registry.remove("bad")
 
 
-def test_what_is_put_replaces_what_had_its_name_and_its_failure() -> None:
-    old, new = deployment("bad", "old"), deployment("bad", "new")
+def test_what_is_put_replaces_what_had_its_name() -> None:
+    old, new = deployment("it", "old"), deployment("it", "new")
     registry = registry_of(old)
-    registry.fail(FAILURE)
     assert registry.put(new) is old
     assert registry.put(deployment("other")) is None
     assert registry.find("old") is None
     assert registry.find("new") is new
-    assert registry.failed() == []
 
 
 def test_what_is_removed_loses_all_its_names() -> None:
     one, two = deployment("one", "uno"), deployment("two")
     registry = registry_of(one, two)
-    assert registry.remove("uno") is one
+    assert registry.remove("uno") is None  # not its own name
+    assert registry.remove("one") is one
     assert registry.deployments() == [two]
 
 
-def test_names_of_others_are_taken() -> None:
-    registry = registry_of(deployment("one", "uno"))
-    registry.check_free("one", ("one", "uno", "ein"), overwrite=True)
-    registry.check_free("two", ("two",), overwrite=False)
-    with pytest.raises(NameTaken, match=r"Pipeline 'one' already exists\."):
-        registry.check_free("one", ("one",), overwrite=False)
-    for overwrite in (True, False):
-        with pytest.raises(NameTaken, match="'uno' belongs to the deployment 'one'"):
-            registry.check_free("two", ("two", "uno"), overwrite=overwrite)
+@pytest.mark.anyio
+async def test_a_run_waits_while_requests_for_its_name_are_held_back() -> None:
+    old, new, other = deployment("it", "gpt"), deployment("it", "gpt"), deployment("other")
+    registry = registry_of(old, other)
+    registry.hold({"it", "gpt"})
+    found: list[Deployment] = []
+
+    async def ask(name: str) -> None:
+        found.append(await registry.for_run(name))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, "it")
+        tasks.start_soon(ask, "gpt")
+        await ask("other")
+        await anyio.lowlevel.checkpoint()
+        assert found == [other]
+        registry.put(new)
+        registry.hold({"gpt"})
+        registry.hold(())
+    assert [one is new for one in found] == [False, True, True]
 
 
 def test_deployments_are_listed_in_the_order_that_is_asked_for() -> None:

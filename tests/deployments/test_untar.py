@@ -118,6 +118,7 @@ FILE = with_content(header("a", size=3), b"abc")
         (pax(b"9 path=bc") + FILE + END, "A header that says how a file is called is damaged"),
         (pax(b"7 path\n") + FILE + END, "A header that says how a file is called is damaged"),
         (pax(record("path", "b")) * 9 + FILE, "Too many headers follow each other"),
+        (pax(*[record("a", "b")] * 33) * 2 + FILE, "Too many headers follow each other"),
         (FILE + pax() * 9 + FILE, "Too many headers follow each other behind 'a'"),
         (header(kind=tarfile.XHDTYPE, size=1 << 30), "A header of 1073741824 bytes"),
     ],

@@ -25,24 +25,27 @@ def refused(body: str) -> InvalidRequest:
     return refusal(caught.value, hint="Send one.")
 
 
-def test_a_model_is_found_by_name_and_by_alias() -> None:
+@pytest.mark.anyio
+async def test_a_model_is_found_by_name_and_by_alias() -> None:
     chat = deployed("it", Chat(), "gpt-4o")
-    assert model_named(registered(chat), "it") is chat
-    assert model_named(registered(chat), "gpt-4o") is chat
+    assert await model_named(registered(chat), "it") is chat
+    assert await model_named(registered(chat), "gpt-4o") is chat
 
 
-def test_an_unknown_model_is_the_models_fault() -> None:
+@pytest.mark.anyio
+async def test_an_unknown_model_is_the_models_fault() -> None:
     with pytest.raises(NotFound, match="No deployment is named 'no'") as missing:
-        model_named(registered(deployed("it", Chat())), "no")
+        await model_named(registered(deployed("it", Chat())), "no")
     assert missing.value.param == "model"
     assert missing.value.hint == "Deployed: it."
 
 
-def test_a_model_that_failed_to_load_says_why() -> None:
+@pytest.mark.anyio
+async def test_a_model_that_failed_to_load_says_why() -> None:
     registry = registered()
-    registry.fail(FailedDeployment("it", DeployRefused("No setup.", hint="Add it."), "deployed"))
+    registry.fail([FailedDeployment("it", DeployRefused("No setup.", hint="Add it."), "deployed")])
     with pytest.raises(NotFound, match="failed to load: No setup") as missing:
-        model_named(registry, "it")
+        await model_named(registry, "it")
     assert (missing.value.param, missing.value.hint) == ("model", "Add it.")
 
 

@@ -12,13 +12,13 @@ from hayserve import create_app
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import targets_at
 from hayserve.errors import Misconfigured
-from server.serving import HELLO, greeting, put, serving, settings_in, wrapper
+from server.serving import HELLO, Server, greeting, put, serving, settings_in, wrapper
 
 WAITING = wrapper(
     "def run_api(self) -> str:\n    return 'ready'",
     top="import time\nfrom pathlib import Path",
     setup="""
-    while not (Path(__file__).parent / "go").exists():
+    while not Path({go!r}).exists():
         time.sleep(0.005)
     """,
 )
@@ -26,9 +26,10 @@ WAITING = wrapper(
 
 def test_a_server_answers_while_it_still_loads(tmp_path: Path) -> None:
     put(tmp_path / "pipelines" / "fast")
-    slow = put(tmp_path / "pipelines" / "slow", WAITING)
+    go = tmp_path / "go"
+    put(tmp_path / "pipelines" / "slow", WAITING.format(go=str(go)))
     loaded = threading.Event()
-    app = create_app(settings_in(tmp_path), when_loaded=lambda _: loaded.set())
+    app = create_app(settings_in(tmp_path), when_loaded=lambda _: loaded.set(), prove=False)
     with TestClient(app, "http://localhost") as http:
         try:
             assert http.get("/healthz").json() == {"status": "ok"}
@@ -44,7 +45,7 @@ def test_a_server_answers_while_it_still_loads(tmp_path: Path) -> None:
             assert http.post("/deploy_files", json=body).status_code == 503
             assert http.post("/undeploy/slow").status_code == 503
         finally:
-            (slow / "go").write_text("")
+            go.write_text("")
         assert loaded.wait(timeout=10)
         assert http.get("/readyz").json() == {"status": "ready", "loading": [], "failed": {}}
         assert http.post("/slow/run", json={}).json() == {"result": "ready"}
@@ -82,39 +83,68 @@ def test_of_two_with_one_name_the_first_is_served_and_the_clash_is_told(tmp_path
         assert server.status()["deployments"] == []
 
 
-def test_the_command_line_wins_over_earlier_deploys_and_they_over_the_folder(
+def said(server: Server, names: str) -> list[str | None]:
+    return [server.run(name).json().get("result") for name in names]
+
+
+def test_what_was_deployed_over_a_folder_is_served_until_the_folder_changes(
     tmp_path: Path,
 ) -> None:
-    for name in ("a", "b", "c"):
+    for name in ("a", "b"):
         put(tmp_path / "pipelines" / name, greeting("folder"))
     with serving(tmp_path) as server:
-        for name in ("a", "b"):
-            server.deploy(name, greeting("deployed"), overwrite=True)
-    put(tmp_path / "named" / "a", greeting("command line"))
-    with serving(tmp_path, tmp_path / "named" / "a") as server:
-        assert [server.run(name).json().get("result") for name in "abc"] == [
-            "command line",
-            "deployed",
-            None,
-        ]
+        server.deploy("a", greeting("deployed"), overwrite=True)
     with serving(tmp_path) as server:
-        assert [server.run(name).json().get("result") for name in "abc"] == [
-            "deployed",
-            "deployed",
-            "folder",
-        ]
+        assert said(server, "ab") == ["deployed", "folder"]
+    put(tmp_path / "pipelines" / "a", greeting("changed"))
+    with serving(tmp_path) as server:
+        assert said(server, "ab") == ["changed", "folder"]
 
 
-def test_a_store_that_is_damaged_is_told_and_the_rest_is_served(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_what_a_server_is_not_started_with_any_more_is_not_served(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put(tmp_path / "pipelines" / name, greeting("folder"))
+    with serving(tmp_path) as server:
+        server.deploy("b", greeting("deployed"), overwrite=True)
+        server.deploy("c", greeting("deployed"))
+    with serving(tmp_path, tmp_path / "pipelines" / "a") as server:
+        assert said(server, "abc") == ["folder", "deployed", "deployed"]
+    named = put(tmp_path / "named" / "d", greeting("command line"))
+    with serving(tmp_path, named) as server:
+        assert said(server, "abcd") == [None, "deployed", "deployed", "command line"]
+    with serving(tmp_path) as server:
+        assert said(server, "abcd") == ["folder", "deployed", "deployed", None]
+
+
+def test_what_is_named_on_the_command_line_is_served_although_it_was_undeployed(
+    tmp_path: Path,
 ) -> None:
+    folder = put(tmp_path / "a", greeting("one"))
+    for _ in range(2):
+        with serving(tmp_path, folder) as server:
+            assert said(server, "a") == ["one"]
+            server.undeploy("a")
+
+
+def test_a_folder_that_could_not_be_served_is_tried_again(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    source = wrapper("def run_api(self) -> str:\n    return 'one'", setup=f"open({str(go)!r}).close()")
+    put(tmp_path / "pipelines" / "a", source)
+    with serving(tmp_path) as server:
+        assert server.status()["status"] == "Degraded"
+    go.write_text("")
+    with serving(tmp_path) as server:
+        assert server.status()["status"] == "Up!"
+        assert said(server, "a") == ["one"]
+
+
+def test_a_database_that_is_damaged_keeps_the_server_from_starting(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.deploy("a", HELLO)
-        server.deploy("b", HELLO)
-    (tmp_path / "data" / "deployments" / "a.json").write_text("{")
-    with serving(tmp_path) as server:
-        assert server.status()["pipelines"] == ["b"]
-    assert "deployment_record_unusable" in [record.message for record in caplog.records]
+    for file in (tmp_path / "data").glob("hayserve.db*"):
+        file.write_bytes(b"nothing of use" * 1000)
+    with pytest.raises(Misconfigured, match="cannot be opened"), serving(tmp_path):
+        pass
 
 
 def test_a_folder_that_is_not_there_is_an_empty_server(tmp_path: Path) -> None:
@@ -180,7 +210,7 @@ def test_a_file_that_changes_is_loaded_again(tmp_path: Path) -> None:
     def when_loaded(_: Registry) -> None:
         loaded.set()
 
-    app = create_app(settings_in(tmp_path), targets=targets, reload=True, when_loaded=when_loaded)
+    app = create_app(settings_in(tmp_path), targets=targets, reload=True, when_loaded=when_loaded, prove=False)
     with TestClient(app, "http://localhost") as http:
         assert loaded.wait(timeout=10)
 

@@ -8,8 +8,13 @@ import tempfile
 from time import monotonic
 
 from hayserve.deployments.prove import HELPER
+from hayserve.server import proof_process
 
 COMMAND = [sys.executable, "-P", "-m", HELPER]
+
+
+def test_it_is_where_the_prover_looks_for_it() -> None:
+    assert proof_process.__name__ == HELPER
 
 
 def test_it_says_how_it_is_started() -> None:

@@ -5,9 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hayserve.deployments.deploy import Deployer
-from hayserve.deployments.registry import Registry
-from hayserve.deployments.store import Store
+from deployments.cluster import worker
 from hayserve.deployments.target import Target, targets_at
 from hayserve.server.reload import reload_on_change
 from server.serving import greeting, put
@@ -24,28 +22,29 @@ outputs: {text: prompt.prompt}
 
 @pytest.mark.anyio
 async def test_without_targets_there_is_nothing_to_watch(tmp_path: Path) -> None:
-    deployer = Deployer(Registry(), Store(tmp_path), reserved=())
-    with anyio.fail_after(5):
-        await reload_on_change([Target("it", "thing", Path())], deployer)
-        await reload_on_change([], deployer)
+    async with worker("sqlite://", tmp_path) as one:
+        with anyio.fail_after(5):
+            await reload_on_change([Target("it", "thing", Path())], one.parts.declarer)
+            await reload_on_change([], one.parts.declarer)
 
 
 @pytest.mark.anyio
-async def test_a_change_reloads_what_it_belongs_to_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_change_makes_a_new_revision_of_what_it_belongs_to_and_of_nothing_else(
+    tmp_path: Path,
+) -> None:
     yaml = tmp_path / "served" / "hi.yml"
     yaml.parent.mkdir()
     yaml.write_text(PIPELINE)
     folder = put(tmp_path / "served" / "hello", greeting("one"))
-    registry = Registry()
-    deployer = Deployer(registry, Store(tmp_path / "data"), reserved=())
     targets = [*targets_at(str(yaml)), *targets_at(str(folder))]
-    await deployer.load_all(targets)
-    before = {name: registry.get(name) for name in ("hi", "hello")}
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(reload_on_change, targets, deployer)
-            while registry.get("hi") is before["hi"]:
-                yaml.write_text(PIPELINE)
-                await anyio.sleep(0.02)
-            tasks.cancel_scope.cancel()
-    assert registry.get("hello") is before["hello"]
+    async with worker("sqlite://", tmp_path) as one:
+        await one.parts.declarer.declare(targets)
+        await one.parts.follower.settled()
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(reload_on_change, targets, one.parts.declarer)
+                while one.find("hi").number == 1:
+                    yaml.write_text(PIPELINE.replace("WORD", "ANOTHER"))
+                    await anyio.sleep(0.02)
+                tasks.cancel_scope.cancel()
+        assert (one.find("hi").number, one.find("hello").number) == (2, 1)

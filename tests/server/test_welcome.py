@@ -72,7 +72,7 @@ def test_an_empty_server_says_how_to_begin() -> None:
 
 def test_what_is_served_and_what_is_not_is_listed() -> None:
     registry = registry_of(one=Uploads(), two=Uploads())
-    registry.fail(FailedDeployment("bad", DeployRefused("No.", hint="Try."), "command line"))
+    registry.fail([FailedDeployment("bad", DeployRefused("No.", hint="Try."), "command line")])
     lines = welcome(registry, url="http://localhost:1416").splitlines()
     assert lines[2:5] == [
         "  one = one-alias",
@@ -117,7 +117,7 @@ def test_what_has_several_forms_is_shown_in_the_simplest() -> None:
 
 def test_where_all_failed_nothing_is_offered_to_try() -> None:
     registry = Registry()
-    registry.fail(FailedDeployment("bad", DeployRefused("No.", hint="Try."), "command line"))
+    registry.fail([FailedDeployment("bad", DeployRefused("No.", hint="Try."), "command line")])
     assert welcome(registry, url="http://localhost:1416") == (
         "\nhayserve listens at http://localhost:1416\n  bad failed to load: No. Try.\n"
     )

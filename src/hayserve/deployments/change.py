@@ -85,6 +85,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a server was last started with: the hash of it, and whether it could not be served."""
+
+    digest: str
+    has_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DeclaredFailure:
     """What a server was started with and cannot be served."""
 

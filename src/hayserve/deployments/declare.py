@@ -2,16 +2,15 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
 
 from hayserve.deployments.bundle import Bundle
-from hayserve.deployments.change import Active
-from hayserve.deployments.deploy import Deployer, in_thread
-from hayserve.deployments.ledger import Ledger
+from hayserve.deployments.change import Active, Declaration
+from hayserve.deployments.deploy import Books, Deployer, in_thread
 from hayserve.deployments.members import Members
 from hayserve.deployments.order import Order
 from hayserve.deployments.plan import Plan, alias_plan, deploy_plan
@@ -22,9 +21,6 @@ from hayserve.deployments.target import Target
 from hayserve.errors import HayserveError, NameTaken, as_fields
 
 logger = logging.getLogger("hayserve.deployments")
-
-# No digest: the next start tries it again.
-_FAILED = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ class Declarer:
 
     Args:
         deployer: Makes the changes.
-        ledger: What should be served.
+        books: What should be served, and was.
         members: The workers.
         rules: What may be deployed.
         ignore: Shell patterns of files that are left out.
@@ -54,14 +50,14 @@ class Declarer:
         self,
         deployer: Deployer,
         *,
-        ledger: Ledger,
+        books: Books,
         members: Members,
         rules: Rules,
         ignore: Sequence[str],
         at_once: int,
     ) -> None:
         self._deployer = deployer
-        self._ledger = ledger
+        self._ledger, self._revisions, _ = books
         self._members = members
         self._rules = rules
         self._ignore = ignore
@@ -81,7 +77,7 @@ class Declarer:
         is_first = len(await in_thread(self._members.live)) == 1
         if is_first:
             await self._take_out_unkept()
-        await self._take_out_absent(last, own)
+        await self._take_out_absent(set(last) - set(own))
         limiter = anyio.Semaphore(self._at_once)
 
         async def declare_one(target: Target) -> None:
@@ -93,7 +89,9 @@ class Declarer:
             for target in own.values():
                 tasks.start_soon(declare_one, target)
         for target, error in clashes:
-            await self._fail(target, error)
+            await self._fail(target, error, digest="")
+        if is_first:
+            await in_thread(self._ledger.arrange, list(own))
 
     async def renew(self, target: Target) -> None:
         """Serve what has changed in the files of `target` as a new revision.
@@ -104,46 +102,65 @@ class Declarer:
         active = await in_thread(self._ledger.active, target.name)
         if active is None:
             declared = await in_thread(self._ledger.declared, self._members.node)
-            is_own = declared.get(target.name) == _FAILED
+            is_own = target.name in declared and declared[target.name].has_failed
         else:
             is_own = active.revision.origin == target.origin
         if not is_own:
             return
+        digest = ""
         try:
             found = await in_thread(self._declared, target)
+            digest = found.digest
             is_new = found.order.kind == "object"  # what else it imports is not in its digest
             await self._deployer.deploy(replace(found.order, fresh=is_new))
         except HayserveError as error:
-            await self._fail(target, error)
+            await self._fail(target, error, digest=digest)
             return
-        await self._note(target, found.digest)
+        await self._note(target, digest)
 
-    async def _declare(self, target: Target, *, last: str | None, at_once: bool) -> None:
+    async def _declare(self, target: Target, *, last: Declaration | None, at_once: bool) -> None:
+        digest = ""
         try:
             found = await in_thread(self._declared, target)
+            digest = found.digest
             active = await in_thread(self._ledger.active, target.name)
-            if self._is_settled(target, active, unchanged=last == found.digest):
-                return
-            if at_once:
+            if await self._is_settled(found, active, last=last):
+                pass
+            elif at_once:
                 await self._activate(found.order, active)
             else:
                 await self._deployer.deploy(found.order)
         except HayserveError as error:
-            await self._fail(target, error)
+            await self._fail(target, error, digest=digest)
             return
-        await self._note(target, found.digest)
+        await self._note(target, digest)
 
-    def _is_settled(self, target: Target, active: Active | None, *, unchanged: bool) -> bool:
+    async def _is_settled(
+        self, found: Declared, active: Active | None, *, last: Declaration | None
+    ) -> bool:
         """Whether what should be served is decided: it was declared before as it is now."""
-        if not unchanged:
-            return False
+        order = found.order
         if active is None:
-            if target.origin == "command line":  # whoever names it now wants it
+            if last != Declaration(found.digest, has_failed=False):
                 return False
-            logger.info("undeployed_earlier", extra={"deployment": target.name})
-        elif active.revision.origin == "deployed":
-            logger.info("deployed_over", extra={"deployment": target.name})
-        return True
+            if order.origin == "command line":  # whoever names it now wants it
+                return False
+            logger.info("undeployed_earlier", extra={"deployment": order.name})
+            return True
+        if active.revision.origin != "deployed":
+            return last == Declaration(found.digest, has_failed=False)
+        if last is None:
+            unchanged = await in_thread(self._was_declared_elsewhere, order)
+        else:
+            unchanged = last.digest == found.digest
+        if unchanged:
+            logger.info("deployed_over", extra={"deployment": order.name})
+        return unchanged
+
+    def _was_declared_elsewhere(self, order: Order) -> bool:
+        """Whether another machine was started with the same, before something was deployed."""
+        known = [one for one in self._revisions.of(order.name) if one.origin != "deployed"]
+        return bool(known) and known[-1].content == order.content
 
     async def _activate(self, order: Order, active: Active | None) -> None:
         """Serve `order` at once: nobody else serves yet."""
@@ -167,15 +184,18 @@ class Declarer:
             if not active.keep:
                 await self._take_out(active)
 
-    async def _take_out_absent(self, last: Mapping[str, str], own: Mapping[str, Target]) -> None:
-        """Take out what this machine was started with before and is not any more."""
+    async def _take_out_absent(self, names: Collection[str]) -> None:
+        """Take out what this machine was started with before and is not any more.
+
+        What was deployed over it stays, and the memory of what it was deployed over.
+        """
         active = {one.name: one for one in (await in_thread(self._ledger.snapshot)).active}
-        for name in last:
-            if name in own:
+        for name in names:
+            found = active.get(name)
+            if found is not None and found.revision.origin == "deployed":
                 continue
             await in_thread(self._ledger.undeclare, name, node=self._members.node)
-            found = active.get(name)
-            if found is not None and found.revision.origin != "deployed":
+            if found is not None:
                 await self._take_out(found)
 
     async def _take_out(self, active: Active) -> None:
@@ -191,7 +211,7 @@ class Declarer:
             self._ledger.declare, self._members.node, target.name, digest, origin=target.origin
         )
 
-    async def _fail(self, target: Target, error: HayserveError) -> None:
+    async def _fail(self, target: Target, error: HayserveError, *, digest: str) -> None:
         logger.error(
             "not_loaded",
             extra={"deployment": target.name, "why": str(error)},
@@ -201,7 +221,7 @@ class Declarer:
             self._ledger.declare,
             self._members.node,
             target.name,
-            _FAILED,
+            digest,
             origin=target.origin,
             error=as_fields(error),
         )

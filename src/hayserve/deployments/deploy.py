@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 logger = logging.getLogger("hayserve.deployments")
 
-_STAYS = "Its files stay where they are."
+_STAYS = "Its files stay where they are; it is served again when they change, or by a deploy."
 _TRIES = 5
 
 
@@ -267,7 +267,7 @@ class Deployer:
             if aliases == active.aliases and order.keep == active.keep:
                 return _unchanged(active)
             return replace(alias_plan(active, aliases, author=order.author), keep=order.keep)
-        if not order.overwrite:
+        if not order.overwrite and self._registry.find(order.name) is not None:
             raise NameTaken(
                 f"Pipeline '{order.name}' already exists.",
                 hint="Deploy with `--overwrite` to replace it.",

@@ -5,13 +5,14 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, null, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from hayserve.deployments.change import (
     Active,
     Answer,
     Change,
+    Declaration,
     DeclaredFailure,
     ErrorFields,
     Reached,
@@ -59,14 +60,15 @@ class Ledger:
         """All that a worker has to follow, as it is at one moment."""
         with self._database.reading() as connection:
             return Snapshot(
-                active=_active(connection),
+                active=_active(connection, true()),
                 open_changes=_changes(connection, changes.c.stage.in_(_OPEN)),
                 failures=_failures(connection),
             )
 
     def active(self, name: str) -> Active | None:
         """What should be served as `name`, its own name."""
-        return next((one for one in self.snapshot().active if one.name == name), None)
+        with self._database.reading() as connection:
+            return next(iter(_active(connection, deployments.c.name == name)), None)
 
     def history(self, name: str) -> Sequence[Change]:
         """All changes of a deployment, the first first."""
@@ -196,6 +198,18 @@ class Ledger:
             )
             _apply(connection, plan.name, number, aliases=plan.aliases, keep=plan.keep)
 
+    def arrange(self, first: Sequence[str]) -> None:
+        """List what is served so that these names come first, in this order."""
+        with self._database.writing() as connection:
+            known = connection.execute(select(deployments).order_by(deployments.c.position)).all()
+            ordered = [*first, *(row.name for row in known if row.name not in first)]
+            for position, name in enumerate(ordered, start=1):
+                connection.execute(
+                    update(deployments)
+                    .where(deployments.c.name == name, deployments.c.position != position)
+                    .values(position=position)
+                )
+
     def purge(self, name: str) -> None:
         """Forget the history of what is not served any more, and its files."""
         with self._database.writing() as connection:
@@ -206,11 +220,11 @@ class Ledger:
             connection.execute(delete(deployments).where(deployments.c.name == name))
             remove_all(connection, name)
 
-    def declared(self, node: str) -> dict[str, str]:
-        """What a node was last started with: the digest by name."""
+    def declared(self, node: str) -> dict[str, Declaration]:
+        """What a node was last started with, by name."""
         with self._database.reading() as connection:
             rows = connection.execute(select(declarations).where(declarations.c.node == node))
-            return {row.name: row.digest for row in rows}
+            return {row.name: Declaration(row.digest, row.error is not None) for row in rows}
 
     def declare(
         self, node: str, name: str, digest: str, *, origin: Origin, error: ErrorFields | None = None
@@ -230,14 +244,17 @@ class Ledger:
             return bool(result.rowcount)
 
 
-def _active(connection: Connection) -> list[Active]:
+def _active(connection: Connection, condition: Any) -> list[Active]:
     both = deployments.join(
         revisions,
         and_(revisions.c.name == deployments.c.name, revisions.c.number == deployments.c.revision),
     )
     columns = (deployments.c.aliases, deployments.c.keep, revisions)
     rows = connection.execute(
-        select(*columns).select_from(both).order_by(deployments.c.position, deployments.c.name)
+        select(*columns)
+        .select_from(both)
+        .where(condition)
+        .order_by(deployments.c.position, deployments.c.name)
     )
     return [Active(row.name, revision_in(row), tuple(row.aliases), row.keep) for row in rows]
 
@@ -351,6 +368,7 @@ def _apply(
         "position": position,
     }
     upsert(connection, deployments, row, keys=["name"])
+    connection.execute(update(declarations).where(declarations.c.name == name).values(error=null()))
     connection.execute(delete(names).where(names.c.deployment == name))
     if number is not None:
         for one in dict.fromkeys((name, *aliases)):

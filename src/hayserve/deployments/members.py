@@ -70,7 +70,7 @@ class Members:
     @property
     def needs_signs(self) -> bool:
         """Whether workers of other machines may be on the list."""
-        return self._database.engine.dialect.name != "sqlite"
+        return not self._database.address.is_sqlite
 
     def join(self) -> None:
         """Be on the list: from now on a change waits for this worker."""

@@ -67,22 +67,16 @@ def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -
     Raises:
         Misconfigured: The URL of the database is of no kind that is known.
     """
-    registry = Registry()
-    retirements = Retirements(registry)
-    database = Database(database_url(settings))
+    registry, database = Registry(), Database(database_url(settings))
     ledger, revisions = Ledger(database), Revisions(database)
-    members, pulse = Members(database), Pulse(database)
-    source = Source(revisions, CodeFolders(settings.data_dir / "bundles"), things)
-    at_once = _at_once(settings)
+    folders = CodeFolders(settings.data_dir / "bundles")
+    books = Books(ledger, revisions, Source(revisions, folders, things))
+    members, pulse, rules = Members(database), Pulse(database), _rules(settings)
+    retirements = Retirements(registry)
     prover = _prover(settings) if prove else None
-    rules = Rules(
-        RESERVED,
-        most_bytes=settings.max_bundle_mb * _MB,
-        most_files=settings.max_bundle_files,
-    )
     deployer = Deployer(
         registry,
-        books=Books(ledger, revisions, source),
+        books=books,
         rollout=Rollout(ledger, members=members, pulse=pulse, load_seconds=settings.setup_timeout),
         prove=prover.prove if prover else None,
         rules=rules,
@@ -96,26 +90,22 @@ def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -
             registry,
             ledger=ledger,
             members=members,
-            source=source,
+            source=books.source,
             pulse=pulse,
             retire=retirements.retire,
-            limits=LoadLimits(settings.setup_timeout, at_once),
+            limits=LoadLimits(settings.setup_timeout, _at_once(settings)),
         ),
         retirements=retirements,
-        executor=Executor(
-            threads=settings.threads,
-            streaming_components=settings.streaming_components,
-            show_tracebacks=settings.show_tracebacks,
-        ),
+        executor=_executor(settings),
         prover=prover,
         deployer=deployer,
         declarer=Declarer(
             deployer,
-            ledger=ledger,
+            books=books,
             members=members,
             rules=rules,
             ignore=settings.files_to_ignore_patterns,
-            at_once=at_once,
+            at_once=_at_once(settings),
         ),
         history=History(ledger, revisions),
         rules=rules,
@@ -139,4 +129,17 @@ def _prover(settings: Settings) -> Prover:
     return Prover(
         Limits(settings.setup_timeout, settings.setup_memory_mb * _MB),
         python_path=[shared] if shared else [],
+    )
+
+
+def _rules(settings: Settings) -> Rules:
+    most_bytes = settings.max_bundle_mb * _MB
+    return Rules(RESERVED, most_bytes=most_bytes, most_files=settings.max_bundle_files)
+
+
+def _executor(settings: Settings) -> Executor:
+    return Executor(
+        threads=settings.threads,
+        streaming_components=settings.streaming_components,
+        show_tracebacks=settings.show_tracebacks,
     )

@@ -2,6 +2,7 @@
 
 import base64
 import gc
+import os
 import sys
 import threading
 import weakref
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from httpx2 import Response
 
+from hayserve.deployments.archive import pack
+from hayserve.deployments.members import this_node
 from hayserve.deployments.reserved import RESERVED
 from server.serving import HELLO, Server, greeting, put, serving, wrapper
 
@@ -41,15 +44,20 @@ def detail_of(response: Response) -> str:
 def test_a_wrapper_that_was_deployed_answers(server: Server) -> None:
     answer = server.deploy("hello", HELLO)
     assert answer.status_code == 200
-    revision = answer.json().pop("revision")
+    digest = answer.json()["digest"]
     assert answer.json() == {
         "name": "hello",
         "success": True,
+        "changed": True,
         "endpoint": "/hello/run",
         "aliases": [],
-        "revision": revision,
+        "revision": 1,
+        "digest": digest,
+        "workers": 1,
+        "note": "",
+        "answer": None,
     }
-    assert len(revision) == 64
+    assert len(digest) == 64
     assert server.run("hello", name="Ada").json() == {"result": "Hello, Ada!"}
 
 
@@ -126,7 +134,7 @@ def test_undeploying_takes_all_names_away_and_is_not_done_by_an_alias(server: Se
     assert refused.status_code == 422
     assert refused.json()["detail"] == "'uno' is an alias of 'one'."
     assert server.run("uno").status_code == 200
-    assert server.undeploy("one").json() == {"success": True, "name": "one"}
+    assert server.undeploy("one").json() == {"success": True, "name": "one", "workers": 1}
     assert [server.run(name).status_code for name in ("one", "uno")] == [404, 404]
     assert server.undeploy("one").status_code == 404
 
@@ -358,12 +366,7 @@ def test_a_failed_deployment_can_be_deployed_over_or_forgotten(tmp_path: Path) -
     with serving(tmp_path) as server:
         assert server.http.get("/readyz").status_code == 503
         assert server.deploy("one", HELLO).status_code == 200
-        assert server.undeploy("two").json() == {
-            "success": True,
-            "name": "two",
-            "note": "Its files stay where they are, and a server that is started with them "
-            "serves it again.",
-        }
+        assert server.undeploy("two").status_code == 200
         assert server.undeploy("not a name").status_code == 200
         assert server.status()["status"] == "Up!"
         assert server.http.get("/readyz").status_code == 200
@@ -382,17 +385,27 @@ def test_files_of_users_are_never_touched(tmp_path: Path) -> None:
         assert server.run("mine").status_code == 404
     assert (folder / "data.db").read_text() == "precious"
     assert (folder / "pipeline_wrapper.py").read_text() == greeting("mine")
+
+
+def test_what_was_undeployed_stays_so_until_its_files_change(tmp_path: Path) -> None:
+    put(tmp_path / "pipelines" / "mine", greeting("mine"))
     with serving(tmp_path) as server:
-        assert server.run("mine").json() == {"result": "mine"}
+        note = server.undeploy("mine").json()["note"]
+    assert note.startswith("Its files stay where they are")
+    with serving(tmp_path) as server:
+        assert server.run("mine").status_code == 404
+    put(tmp_path / "pipelines" / "mine", greeting("changed"))
+    with serving(tmp_path) as server:
+        assert server.run("mine").json() == {"result": "changed"}
 
 
 def test_a_disk_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("not a folder")
     with serving(tmp_path) as server:
+        (tmp_path / "data" / "bundles").write_text("not a folder")
         refused = server.deploy("hello", HELLO)
     assert refused.status_code == 500
     assert refused.json()["code"] == "misconfigured"
-    assert "cannot be stored: " in refused.json()["detail"]
+    assert "cannot be " in refused.json()["detail"]
     assert str(tmp_path) not in refused.text
 
 
@@ -404,6 +417,7 @@ def test_status_lists_what_is_served_in_hayhooks_shape(server: Server) -> None:
         "durable": {"healthy": True, "deployments": {}},
         "deployments": [],
         "capabilities": {"execution_enumeration": False},
+        "workers": [{"node": this_node(), "pid": os.getpid(), "failed": {}}],
     }
     source = wrapper(
         '''
@@ -414,7 +428,7 @@ def test_status_lists_what_is_served_in_hayhooks_shape(server: Server) -> None:
             return "hi"
         '''
     )
-    revision = server.deploy("a", source, aliases=["b"]).json()["revision"]
+    digest = server.deploy("a", source, aliases=["b"]).json()["digest"]
     assert server.status()["deployments"] == [
         {
             "name": "a",
@@ -424,11 +438,12 @@ def test_status_lists_what_is_served_in_hayhooks_shape(server: Server) -> None:
             "description": "Count.",
             "capabilities": ["run_api", "chat_completion", "mcp_eligible", "a2a_eligible"],
             "aliases": ["b"],
-            "revision": revision,
+            "revision": 1,
+            "digest": digest,
             "origin": "deployed",
             "health": None,
             "error": None,
-            "worker_scope": "responding process",
+            "worker_scope": "all workers",
             "store_scope": None,
             "execution_enumeration": False,
         }
@@ -457,3 +472,145 @@ def test_what_failed_to_load_is_listed_with_the_reason(tmp_path: Path) -> None:
     assert entry["error"]["code"] == "deploy_refused"
     assert missing.status_code == 404
     assert "it failed to load" in missing.json()["detail"]
+
+
+def test_exactly_what_is_served_is_not_deployed_again(server: Server) -> None:
+    server.deploy("hello", HELLO)
+    for overwrite in (False, True):
+        again = server.deploy("hello", HELLO, overwrite=overwrite)
+        assert again.status_code == 200
+        assert (again.json()["changed"], again.json()["revision"]) == (False, 1)
+        assert again.json()["note"] == "Exactly this is served already."
+
+
+def test_the_same_code_with_other_parameters_is_another_deployment(server: Server) -> None:
+    source = wrapper("def run_api(self) -> str:\n    return self.word")
+    source = source.replace("def setup(self) -> None:", "def setup(self, word: str = 'hi'):")
+    source = source.replace("        pass", "        self.word = word")
+    server.deploy("one", source, parameters={"word": "uno"})
+    server.deploy("two", source)
+    assert [server.run(name).json()["result"] for name in ("one", "two")] == ["uno", "hi"]
+    refused = server.deploy("three", source, parameters={"wort": "drei"})
+    assert refused.status_code == 422
+    assert "wort" in refused.json()["detail"]
+
+
+def test_an_archive_is_deployed_as_it_is(server: Server) -> None:
+    source = greeting("packed") + "# \N{SNOWMAN}\n"
+    data = bytes(range(256))
+    content = pack({"pipeline_wrapper.py": source.encode(), "model/weights.bin": data})
+    query = {"alias": ["p", "q"], "description": "Packed.", "parameters": "{}"}
+    answer = server.http.put("/deployments/packed", content=content, params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["aliases"] == ["p", "q"]
+    assert server.run("q").json() == {"result": "packed"}
+    digest = answer.json()["digest"][:12]
+    placed = server.settings.data_dir / "bundles" / "packed" / digest / "model" / "weights.bin"
+    assert placed.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"overwrite": "yes"}, "'overwrite' is true or false, not 'yes'."),
+        ({"parameters": "[]"}, "'parameters' is not a JSON object."),
+        ({"aliases": "a"}, "There is no query parameter 'aliases'."),
+    ],
+)
+def test_a_query_that_cannot_be_used_is_refused(
+    server: Server, query: dict[str, str], said: str
+) -> None:
+    content = pack({"pipeline_wrapper.py": HELLO.encode()})
+    refused = server.http.put("/deployments/it", content=content, params=query)
+    assert (refused.status_code, refused.json()["detail"]) == (422, said)
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with serving(tmp_path, max_bundle_mb=1) as server:
+        large = "#" * 4 * 1024 * 1024
+        for refused in (
+            server.deploy("it", large),
+            server.http.put("/deployments/it", content=large.encode()),
+            server.deploy("it", "#" * 1024 * 1024 + HELLO),
+        ):
+            assert refused.status_code == 413
+            assert "HAYSERVE_MAX_BUNDLE_MB" in refused.json()["hint"]
+
+
+def test_an_earlier_revision_is_served_again(server: Server) -> None:
+    for word in ("one", "two", "three"):
+        server.deploy("it", greeting(word), overwrite=True)
+    back = server.http.post("/deployments/it/rollback")
+    assert (back.json()["revision"], server.run("it").json()) == (2, {"result": "two"})
+    to = server.http.post("/deployments/it/rollback", json={"to": 1})
+    assert (to.json()["revision"], server.run("it").json()) == (1, {"result": "one"})
+    again = server.http.post("/deployments/it/rollback", json={"to": 1})
+    assert again.json()["changed"] is False
+    for body, status, said in (
+        ({}, 422, "'it' has no earlier revision."),
+        ({"to": 9}, 404, "'it' has no revision 9."),
+        ({"two": 1}, 422, None),
+    ):
+        refused = server.http.post("/deployments/it/rollback", json=body)
+        assert refused.status_code == status
+        assert said is None or refused.json()["detail"] == said
+    assert server.http.post("/deployments/no/rollback").status_code == 404
+
+
+def test_what_was_undeployed_can_be_brought_back_with_its_names(server: Server) -> None:
+    server.deploy("it", greeting("one"), aliases=["gpt"])
+    server.undeploy("it")
+    assert server.run("gpt").status_code == 404
+    assert server.http.post("/deployments/it/rollback").json()["revision"] == 1
+    assert server.run("gpt").json() == {"result": "one"}
+
+
+def test_the_past_is_listed_with_who_when_and_from_where(server: Server) -> None:
+    server.http.headers["x-hayserve-from"] = "ann@laptop:/agents/it"
+    server.deploy("it", greeting("one"))
+    server.deploy("it", greeting("two"), overwrite=True)
+    past = server.http.get("/deployments/it/history").json()
+    assert past["name"] == "it"
+    newest, oldest = past["revisions"]
+    assert (newest["revision"], newest["active"]) == (2, True)
+    assert (oldest["revision"], oldest["active"]) == (1, False)
+    assert oldest["deployed_from"] == "ann@laptop:/agents/it"
+    assert oldest["deployed_at"] <= oldest["served_at"] <= newest["served_at"]
+    assert server.http.get("/deployments/no/history").status_code == 404
+
+
+def test_two_revisions_are_compared(server: Server) -> None:
+    server.deploy("it", greeting("one"))
+    server.deploy("it", greeting("two"), overwrite=True)
+    diff = server.http.get("/deployments/it/diff", params={"old": 1, "new": 2})
+    assert diff.headers["content-type"].startswith("text/x-diff")
+    assert "-        return 'one'\n+        return 'two'\n" in diff.text
+    for query in ({"old": 1}, {"old": "x", "new": 1}):
+        assert server.http.get("/deployments/it/diff", params=query).status_code == 422
+
+
+def test_names_are_added_and_taken_away_while_it_serves(server: Server) -> None:
+    server.deploy("it", wrapper("def run_api(self) -> int:\n    return id(self)"))
+    before = server.run("it").json()
+    more = server.http.post("/deployments/it/aliases", json={"add": ["gpt", "it"]})
+    assert more.json()["aliases"] == ["gpt"]
+    assert server.run("gpt").json() == before
+    fewer = server.http.post("/deployments/it/aliases", json={"remove": ["gpt"]})
+    assert fewer.json()["aliases"] == []
+    assert server.run("gpt").status_code == 404
+    refused = server.http.post("/deployments/it/aliases", json={"remove": ["gpt"]})
+    assert (refused.status_code, refused.json()["hint"]) == (422, "Its aliases: none.")
+    assert server.http.post("/deployments/it/aliases", json={}).json()["changed"] is False
+    assert server.http.post("/deployments/no/aliases", json={}).status_code == 404
+
+
+def test_what_is_purged_leaves_nothing_behind(server: Server) -> None:
+    server.deploy("it", HELLO)
+    server.deploy("other", HELLO)
+    assert server.http.post("/undeploy/it?purge=true").status_code == 200
+    assert server.http.get("/deployments/it/history").status_code == 404
+    assert not (server.settings.data_dir / "bundles" / "it").exists()
+    assert server.run("other").status_code == 200
+    server.undeploy("other")
+    assert server.http.post("/undeploy/other?purge=true").status_code == 200
+    assert server.http.post("/undeploy/other?purge=true").status_code == 404

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from hayserve.deployments.deploy import Order
+from hayserve.deployments.order import Order
 from hayserve.errors import InvalidInput, InvalidRequest
-from hayserve.protocols.admin.schema import DeployFiles, DeployYaml, read_order
+from hayserve.protocols.admin.schema import DeployFiles, DeployYaml, read
 
 
 def test_an_order_of_files_has_what_was_sent() -> None:
@@ -19,7 +19,8 @@ def test_an_order_of_files_has_what_was_sent() -> None:
         "description": "Says.",
         "unknown": 1,
     }
-    order = read_order(json.dumps(body).encode(), DeployFiles)
+    order = read(json.dumps(body).encode(), DeployFiles).order()
+    assert order.bundle is not None
     assert dict(order.bundle.files) == {"pipeline_wrapper.py": "é".encode(), "data.bin": b"\xff"}
     assert order == Order(
         "a",
@@ -34,15 +35,16 @@ def test_an_order_of_files_has_what_was_sent() -> None:
 
 def test_an_order_of_yaml_is_one_file() -> None:
     body = {"name": "a", "source_code": "x: é", "save_file": False, "skip_mcp": True}
-    order = read_order(json.dumps(body).encode(), DeployYaml)
+    order = read(json.dumps(body).encode(), DeployYaml).order()
+    assert order.bundle is not None
     assert dict(order.bundle.files) == {"pipeline.yml": "x: é".encode()}
     assert order == Order("a", order.bundle, kind="yaml", keep=False, skip_mcp=True)
 
 
 def test_what_is_not_said_has_a_default() -> None:
-    order = read_order(b'{"name": "a", "files": {}}', DeployFiles)
+    order = read(b'{"name": "a", "files": {}}', DeployFiles).order()
     assert order == Order("a", order.bundle)
-    order = read_order(b'{"name": "a", "source_code": "", "skip_mcp": null}', DeployYaml)
+    order = read(b'{"name": "a", "source_code": "", "skip_mcp": null}', DeployYaml).order()
     assert order == Order("a", order.bundle, kind="yaml")
 
 
@@ -58,11 +60,11 @@ def test_what_is_not_said_has_a_default() -> None:
 def test_what_was_sent_is_not_repeated(files: object, said: str) -> None:
     body = json.dumps({"name": "a", "files": files}).encode()
     with pytest.raises(InvalidInput) as refused:
-        read_order(body, DeployFiles)
+        read(body, DeployFiles)
     assert refused.value.message.startswith(said)
     assert "secret" not in str(refused.value.problems)
 
 
 def test_a_path_out_of_the_folder_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"'\.\./a\.py' has a path with"):
-        read_order(b'{"name": "a", "files": {"../a.py": ""}}', DeployFiles)
+        read(b'{"name": "a", "files": {"../a.py": ""}}', DeployFiles).order()
