@@ -16,6 +16,7 @@ Member: TypeAlias = tuple[str, Iterator[bytes]]
 _BLOCK = tarfile.BLOCKSIZE
 _MOST_EXTENSIONS = 8  # headers in front of one member; tar itself writes three
 _LARGEST_EXTENSION = 32 * 1024
+_MOST_RECORDS = 64  # in the headers of one member; each takes time, however short it is
 _LONGEST_NUMBER = 20
 _FILES = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE})
 _PAX = frozenset({tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE})
@@ -61,19 +62,22 @@ def members(stream: BufferedIOBase) -> Iterator[Member]:
 
 
 def _next_header(stream: BufferedIOBase, *, after: str) -> _Header | None:
-    extended = dict[str, str]()
+    extended = list[tuple[str, str]]()
     for _ in range(_MOST_EXTENSIONS + 1):
         info = _read_header(stream, after=after)
         if info is None:
             return None
         if info.type in _PAX:
-            extended |= _records_of(_extension(stream, info))
+            extended += _records_of(_extension(stream, info))
         elif info.type == tarfile.GNUTYPE_LONGNAME:
-            extended["path"] = _text(_extension(stream, info).partition(b"\0")[0])
+            name = _extension(stream, info).partition(b"\0")[0]
+            extended.append(("path", _text(name)))
         elif info.type in _PASSED_OVER:
             _extension(stream, info)
         else:
-            return _checked(info, extended)
+            return _checked(info, dict(extended))
+        if len(extended) > _MOST_RECORDS:
+            break
     raise damaged(f"Too many headers follow each other{_behind(after)}")
 
 
@@ -132,9 +136,9 @@ def _extension(stream: BufferedIOBase, info: tarfile.TarInfo) -> bytes:
     return b"".join(_content(stream, _Header(info.name, info.type, info.size)))
 
 
-def _records_of(data: bytes) -> dict[str, str]:
+def _records_of(data: bytes) -> list[tuple[str, str]]:
     """What a header of https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html says."""
-    records = dict[str, str]()
+    records = list[tuple[str, str]]()
     begin = 0
     while begin < len(data):
         length = data[begin : begin + _LONGEST_NUMBER].partition(b" ")[0]
@@ -143,7 +147,7 @@ def _records_of(data: bytes) -> dict[str, str]:
         key, equals, value = record.partition(b"=")
         if not equals or not value.endswith(b"\n") or end > len(data):
             raise damaged("A header that says how a file is called is damaged")
-        records[_text(key)] = _text(value[:-1])
+        records.append((_text(key), _text(value[:-1])))
         begin = end
     return records
 
