@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 
 from hayserve.deployments.registry import Registry
+from hayserve.deployments.retire import spare_libraries
 from hayserve.deployments.target import Target, named, targets_at
 from hayserve.server.app import create_app
 from hayserve.server.drain import Server
@@ -98,6 +99,7 @@ def run_until_stopped(server: Server, *, sockets: list[socket.socket]) -> None:
     Raises:
         HayserveError: The application cannot start.
     """
+    spare_libraries()
     server.run(sockets=sockets)
     if server.serving.failure and server.has_failed:
         raise server.serving.failure
