@@ -13,6 +13,7 @@ from hayserve.cli.folder import Folder
 from hayserve.cli.names import check
 from hayserve.deployments.archive import pack
 from hayserve.deployments.bundle import WRAPPER_FILE
+from hayserve.errors import InvalidRequest
 from hayserve.settings import load
 
 YAML = (".yml", ".yaml")
@@ -69,17 +70,42 @@ def files_of(path: Path) -> Folder:
 
 
 def yaml_of(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    """The text of a file.
+
+    Raises:
+        InvalidRequest: It cannot be read, or is no text.
+    """
+    with _opened(path) as file:
+        content = file.read()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"{str(path)!r} is not a text in UTF-8.", hint="Save it as one."
+        ) from error
 
 
 @contextmanager
 def archive_of(path: Path) -> Generator[bytes | BinaryIO]:
-    """A folder packed; an archive as it is, to be read while it is sent."""
+    """A folder packed; an archive as it is, to be read while it is sent.
+
+    Raises:
+        InvalidRequest: It cannot be read.
+    """
     if path.is_dir():
         yield pack(files_of(path).contents)
         return
-    with path.open("rb") as file:
+    with _opened(path) as file:
         yield file
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InvalidRequest(
+            f"{str(path)!r} cannot be read ({error.strerror}).", hint="Make it readable."
+        ) from error
 
 
 def _called(path: Path) -> str:

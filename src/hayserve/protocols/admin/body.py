@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -13,23 +13,23 @@ from hayserve.errors import TooLarge
 _IN_MEMORY = 1024 * 1024
 
 
-async def read_body(request: Request, *, most: int, what: str) -> bytes:
+async def read_body(request: Request, *, most: int, refusal: TooLarge) -> bytes:
     """The body of a request.
 
     Raises:
-        TooLarge: It has more than `most` bytes; the rest is not read.
+        TooLarge: It has more than `most` bytes; the rest is not read. It is `refusal`.
     """
     pieces: list[bytes] = []
     size = 0
     async for piece in request.stream():
         size += len(piece)
         if size > most:
-            raise _too_large(most, what)
+            raise refusal
         pieces.append(piece)
     return b"".join(pieces)
 
 
-async def spool_body(request: Request, file: BinaryIO, *, most: int, what: str) -> None:
+async def spool_body(request: Request, file: BinaryIO, *, most: int, refusal: TooLarge) -> None:
     """Write the body of a request to `file`, and begin it again.
 
     Raises:
@@ -39,7 +39,7 @@ async def spool_body(request: Request, file: BinaryIO, *, most: int, what: str) 
     async for piece in request.stream():
         size += len(piece)
         if size > most:
-            raise _too_large(most, what)
+            raise refusal
         await anyio.to_thread.run_sync(file.write, piece)
     file.seek(0)
 
@@ -48,12 +48,4 @@ async def spool_body(request: Request, file: BinaryIO, *, most: int, what: str) 
 def spool() -> Generator[BinaryIO]:
     """A file that is in memory while it is small."""
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-        yield file  # pyright: ignore[reportReturnType] - it is one
-
-
-def _too_large(most: int, what: str) -> TooLarge:
-    return TooLarge(
-        f"{what} is larger than {most // (1024 * 1024)} MB.",
-        hint="Leave files out that it does not need, or allow more with HAYSERVE_MAX_BUNDLE_MB.",
-        param="files",
-    )
+        yield cast(BinaryIO, file)

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hayserve.deployments.archive import unpack
+from hayserve.deployments.bundle import too_big
 from hayserve.deployments.deploy import Deployer
 from hayserve.deployments.history import History
 from hayserve.deployments.members import Members
@@ -124,7 +125,7 @@ class Admin:
         """Deploy a wrapper from a tar or zip archive; the query says what JSON would."""
         most, most_files = self._rules.most_bytes, self._rules.most_files
         with spool() as file:
-            await spool_body(request, file, most=most + _SLACK, what="The archive")
+            await spool_body(request, file, most=most + _SLACK, refusal=too_big(most))
             files = await anyio.to_thread.run_sync(
                 lambda: unpack(file, most_bytes=most, most_files=most_files)
             )
@@ -178,8 +179,8 @@ class Admin:
 
     async def _body(self, request: Request) -> bytes:
         # As JSON, bytes may take four thirds of their number, and text with escapes more.
-        most = 2 * self._rules.most_bytes + _SLACK
-        return await read_body(request, most=most, what="What is deployed")
+        most = self._rules.most_bytes
+        return await read_body(request, most=2 * most + _SLACK, refusal=too_big(most))
 
 
 def _author(request: Request) -> Author:
