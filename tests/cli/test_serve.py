@@ -1,15 +1,21 @@
 """`hayserve run` hands its flags to the server."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from cli.outcome import Typed
-from hayserve.cli.flags import Run
-from hayserve.cli.serve import run
-from hayserve.settings import Settings
+from hayserve.cli.flags import Run, command
+from hayserve.cli.serve import run, starter
+from hayserve.errors import Misconfigured
+from hayserve.server.serve import serve
+from hayserve.settings import Settings, load
 
 
 @dataclass
@@ -64,10 +70,39 @@ def test_flags_that_are_not_given_leave_the_environment_its_say(
     assert started.rest == {"paths": [], "name": None, "aliases": [], "reload": False}
 
 
-def test_more_than_one_worker_is_refused_for_now(typed: Typed) -> None:
-    shown = typed("run", "--workers", "2")
-    assert shown.code == 1
-    assert "--workers 2 asks for more" in shown.err
+def test_without_workers_one_process_serves() -> None:
+    assert starter(None) is serve
+
+
+def test_workers_have_a_parent_however_many_they_are(tmp_path: Path) -> None:
+    start = starter(1)
+    with pytest.raises(Misconfigured, match="has no keys yet"):
+        start(load(host="0.0.0.0"), [], name=None, aliases=[], reload=False)
+
+
+@pytest.mark.parametrize("option", ["--reload", "--watch", "-r"])
+def test_files_are_watched_by_either_name(option: str) -> None:
+    given = CliRunner().invoke(app_that_tells(), [option])
+    assert given.output == "True\n", given.output
+
+
+def app_that_tells() -> typer.Typer:
+    app = typer.Typer()
+    command(app, Run, name="run")(lambda given: typer.echo(given.reload))
+    return app
+
+
+def test_a_parent_loads_neither_haystack_nor_a_web_server() -> None:
+    heavy = ["haystack", "sqlalchemy", "starlette", "uvicorn"]
+    program = (
+        "import sys, hayserve.cli.main, hayserve.cli.serve as serve\n"
+        "serve.starter(2)\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_no_worker_at_all_is_a_usage_error(typed: Typed) -> None:

@@ -109,8 +109,11 @@ class Snapshot:
         active: What should be served, in the order in which it was deployed.
         open_changes: The changes that are not yet done.
         failures: What servers were started with and cannot be served.
+        declared: In which run of the server it was last decided what becomes of what this node is
+            started with, by name; by the empty name for all of it.
     """
 
     active: Sequence[Active]
     open_changes: Sequence[Change]
     failures: Sequence[DeclaredFailure]
+    declared: Mapping[str, str]

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import anyio
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.change import Active, Declaration
 from hayserve.deployments.deploy import Books, Deployer, in_thread
+from hayserve.deployments.ledger import Entry
 from hayserve.deployments.members import Members
 from hayserve.deployments.order import Order
 from hayserve.deployments.plan import Plan, alias_plan, deploy_plan
@@ -62,15 +63,15 @@ class Declarer:
         self._rules = rules
         self._ignore = ignore
         self._at_once = at_once
+        self._run = ""
 
-    async def declare(
-        self, targets: Sequence[Target], *, decided: Callable[[str], None] = lambda _: None
-    ) -> None:
+    async def declare(self, targets: Sequence[Target], *, run: str = "") -> None:
         """Serve `targets`, and what was named at the last start and is not any more no longer.
 
-        What cannot be served is listed with its error; an older revision of it is served on.
-        `decided` is called with the name of each target when it is known what becomes of it.
+        What cannot be served is listed with its error; an older revision of it is served on. What
+        becomes of each is noted as decided in this `run` of the server.
         """
+        self._run = run
         owners, clashes = _owners_of_names(targets)
         own = {target.name: target for target in owners.values()}
         last = await in_thread(self._ledger.declared, self._members.node)
@@ -83,7 +84,6 @@ class Declarer:
         async def declare_one(target: Target) -> None:
             async with limiter:
                 await self._declare(target, last=last.get(target.name), at_once=is_first)
-                decided(target.name)
 
         async with anyio.create_task_group() as tasks:
             for target in own.values():
@@ -92,6 +92,7 @@ class Declarer:
             await self._fail(target, error, digest="")
         if is_first:
             await in_thread(self._ledger.arrange, list(own))
+        await in_thread(self._ledger.declare, self._members.node, "", Entry(run))
 
     async def renew(self, target: Target) -> None:
         """Serve what has changed in the files of `target` as a new revision.
@@ -207,9 +208,8 @@ class Declarer:
         return Declared(order, declared_digest(order.content, order.aliases or ()))
 
     async def _note(self, target: Target, digest: str) -> None:
-        await in_thread(
-            self._ledger.declare, self._members.node, target.name, digest, origin=target.origin
-        )
+        entry = Entry(self._run, digest, target.origin)
+        await in_thread(self._ledger.declare, self._members.node, target.name, entry)
 
     async def _fail(self, target: Target, error: HayserveError, *, digest: str) -> None:
         logger.error(
@@ -217,14 +217,8 @@ class Declarer:
             extra={"deployment": target.name, "why": str(error)},
             exc_info=error.__cause__,
         )
-        await in_thread(
-            self._ledger.declare,
-            self._members.node,
-            target.name,
-            digest,
-            origin=target.origin,
-            error=as_fields(error),
-        )
+        entry = Entry(self._run, digest, target.origin, as_fields(error))
+        await in_thread(self._ledger.declare, self._members.node, target.name, entry)
 
 
 def _order(target: Target, *, ignore: Sequence[str]) -> Order:

@@ -102,7 +102,8 @@ class Deployer:
         async def decide(active: Active | None) -> Plan | Outcome:
             nonlocal proof
             decided = self._plan(order, active)
-            if isinstance(decided, Plan) and decided.content is not None and proof is None:
+            is_new = isinstance(decided, Plan) and decided.content is not None
+            if proof is None and (is_new or order.check is not None):
                 proof = await self.proven(order)
             return decided
 

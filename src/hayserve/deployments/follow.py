@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -92,19 +92,26 @@ class Follower:
         self._reported: Mapping[str, str] = {}
         self._failed: Mapping[str, str] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._postponed: frozenset[str] = frozenset()
+        self._expected: Mapping[str, tuple[str, ...]] = {}
+        self._run = ""
+        self._joined_late = False
         self._step_begun = 0
         self._settled_at = 0
         self._stepped = asyncio.Event()
 
-    def postpone(self, names: Collection[str]) -> None:
-        """Load nothing that is served as one of `names` for now: it is about to be replaced."""
-        self._postponed |= frozenset(names)
+    def expect(self, names: Mapping[str, tuple[str, ...]], *, run: str) -> None:
+        """Wait with what the server is started with until it is decided what becomes of it.
 
-    def decided(self, name: str) -> None:
-        """Load what should be served as `name`."""
-        self._postponed -= {name}
-        self._pulse.beat()
+        Args:
+            names: Own names, and with each all names that it is to have.
+            run: The run of the server in which that is decided.
+        """
+        self._expected, self._run = names, run
+
+    @property
+    def is_late(self) -> bool:
+        """Whether this worker joins others that serve already."""
+        return self._joined_late
 
     async def settled(self) -> None:
         """Return when all that should be served by now is loaded, or has failed."""
@@ -120,6 +127,7 @@ class Follower:
             tasks.start_soon(self._give_signs)
             beat = self._pulse.next()
             busy = await self._step()
+            self._joined_late = not self._expected
             task_status.started()
             while True:
                 await beat.wait(_OPEN_SECONDS if busy else BEAT_SECONDS)
@@ -147,7 +155,8 @@ class Follower:
         """Look once and do what is to be done; whether a change is under way."""
         self._step_begun += 1
         number = self._step_begun
-        snapshot = await anyio.to_thread.run_sync(self._ledger.snapshot)
+        snapshot = await anyio.to_thread.run_sync(self._ledger.snapshot, self._members.node)
+        self._expected = self._still_expected(snapshot.declared)
         self._load_what_is_wanted(snapshot)
         self._serve(snapshot)
         held = [change for change in snapshot.open_changes if change.stage == "holding"]
@@ -160,6 +169,13 @@ class Follower:
         self._stepped.set()
         self._stepped = asyncio.Event()
         return bool(snapshot.open_changes)
+
+    def _still_expected(self, declared: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+        if declared.get("") == self._run:
+            return {}
+        return {
+            own: names for own, names in self._expected.items() if declared.get(own) != self._run
+        }
 
     def _load_what_is_wanted(self, snapshot: Snapshot) -> None:
         wanted = {_key(one.revision): one.revision for one in self._active(snapshot)}
@@ -180,7 +196,7 @@ class Follower:
             for one in snapshot.failures
         }
         own_failures: dict[str, str] = {}
-        loading: set[str] = set(self._postponed)
+        loading = {name for names in self._expected.values() for name in names}
         for one in active:
             result = self._loads[_key(one.revision)].result
             if isinstance(result, Deployment):
@@ -202,7 +218,7 @@ class Follower:
         self._failed = own_failures
 
     def _active(self, snapshot: Snapshot) -> list[Active]:
-        return [one for one in snapshot.active if one.name not in self._postponed]
+        return [one for one in snapshot.active if one.name not in self._expected]
 
     def _put(self, loaded: Deployment, active: Active) -> None:
         served = self._registry.find(active.name)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,6 +47,23 @@ class Busy(Exception):
     """Another change of the same deployment is under way."""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is noted of one thing that a node is started with.
+
+    Args:
+        run: The run of the server.
+        digest: The hash of all that was said of it.
+        origin: Who named it.
+        error: Why it cannot be served; None if it can.
+    """
+
+    run: str
+    digest: str = ""
+    origin: Origin = "command line"
+    error: ErrorFields | None = None
+
+
 class Ledger:
     """What should be served, the changes under way, and those that were.
 
@@ -56,13 +74,14 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def snapshot(self) -> Snapshot:
-        """All that a worker has to follow, as it is at one moment."""
+    def snapshot(self, node: str = "") -> Snapshot:
+        """All that a worker of `node` has to follow, as it is at one moment."""
         with self._database.reading() as connection:
             return Snapshot(
                 active=_active(connection, true()),
                 open_changes=_changes(connection, changes.c.stage.in_(_OPEN)),
                 failures=_failures(connection),
+                declared=_runs(connection, node),
             )
 
     def active(self, name: str) -> Active | None:
@@ -223,14 +242,20 @@ class Ledger:
     def declared(self, node: str) -> dict[str, Declaration]:
         """What a node was last started with, by name."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(declarations).where(declarations.c.node == node))
+            of_node = and_(declarations.c.node == node, declarations.c.name != "")
+            rows = connection.execute(select(declarations).where(of_node))
             return {row.name: Declaration(row.digest, row.error is not None) for row in rows}
 
-    def declare(
-        self, node: str, name: str, digest: str, *, origin: Origin, error: ErrorFields | None = None
-    ) -> None:
-        """Note what a node was started with, and why it cannot be served if it cannot."""
-        row = {"node": node, "name": name, "digest": digest, "origin": origin, "error": error}
+    def declare(self, node: str, name: str, entry: Entry) -> None:
+        """Note what a node was started with, and what became of it; without a name, that is all."""
+        row = {
+            "node": node,
+            "name": name,
+            "digest": entry.digest,
+            "origin": entry.origin,
+            "run": entry.run,
+            "error": entry.error,
+        }
         with self._database.writing() as connection:
             upsert(connection, declarations, row, keys=["node", "name"])
 
@@ -306,6 +331,11 @@ def _failures(connection: Connection) -> list[DeclaredFailure]:
     return [
         DeclaredFailure(row.name, row.origin, row.error) for row in rows if row.error is not None
     ]
+
+
+def _runs(connection: Connection, node: str) -> dict[str, str]:
+    rows = connection.execute(select(declarations).where(declarations.c.node == node))
+    return {row.name: row.run for row in rows}
 
 
 def _active_number(connection: Connection, name: str) -> int | None:

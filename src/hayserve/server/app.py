@@ -31,8 +31,6 @@ from hayserve.server.parts import Parts, parts_of
 from hayserve.server.role import Role
 from hayserve.settings import Settings, load
 
-_WHOLE = Role()
-
 
 class Application(Starlette):
     """The server as an ASGI application; `create_app` makes it."""
@@ -97,7 +95,7 @@ def create_app(
     targets: Sequence[Target] | None = None,
     reload: bool = False,
     when_loaded: WhenLoaded = lambda _: None,
-    role: Role = _WHOLE,
+    role: Role | None = None,
     prove: bool = True,
 ) -> Application:
     """The server as an ASGI application.
@@ -117,7 +115,7 @@ def create_app(
     Raises:
         Misconfigured: A setting cannot be used.
     """
-    settings = settings or load()
+    settings, role = settings or load(), role or Role()
     things = {target.name: target for target in targets or () if target.kind == "thing"}
     parts = parts_of(settings, things=things, prove=prove)
     key = None if settings.insecure else role.key or LocalKey()

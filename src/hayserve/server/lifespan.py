@@ -130,14 +130,15 @@ class Lifespan:
     async def _serve(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Load what is named now and what was deployed earlier, and follow what changes."""
         role, follower = self._start.role, self._parts.follower
-        own: Sequence[Target] = self._targets() if role.declares or role.watches else ()
+        own = self._targets()
+        follower.expect({one.name: (one.name, *one.aliases) for one in own}, run=role.run)
         async with anyio.create_task_group() as tasks:
-            if role.declares:
-                follower.postpone([target.name for target in own])
             await tasks.start(follower.run)
+            if not role.declares and follower.is_late:
+                await follower.settled()  # until then the others answer
             task_status.started()
             if role.declares:
-                await self._parts.declarer.declare(own, decided=follower.decided)
+                await self._parts.declarer.declare(own, run=role.run)
             await follower.settled()
             self._start.when_loaded(self._parts.registry)
             if self._start.reload and role.watches:

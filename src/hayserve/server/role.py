@@ -1,6 +1,7 @@
 """Which part of a server's work one of its workers has."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from secrets import token_hex
 
 from hayserve.server.local_key import LocalKey
 
@@ -16,9 +17,11 @@ class Role:
             and its replacement goes on with it.
         key: The key for deploying, which the parent has left where the command line finds it; None
             where this process is to do that.
+        run: What this run of the server is called, by all its workers.
     """
 
     number: int = 1
     declares: bool = True
     watches: bool = True
     key: LocalKey | None = None
+    run: str = field(default_factory=lambda: token_hex(8))

@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
+from hayserve.deployments.members import started_at
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target
 from hayserve.errors import HayserveError, Misconfigured
@@ -100,7 +101,9 @@ def work(orders: Orders, control: Control) -> None:
         reload=orders.reload,
         when_loaded=when_loaded,
         role=replace(
-            orders.role, key=LocalKey(orders.local_key) if orders.local_key else None
+            orders.role,
+            key=LocalKey(orders.local_key) if orders.local_key else None,
+            run=f"{os.getppid()}-{started_at(os.getppid())}",
         ),
     )
     with ExitStack() as opened:

@@ -129,8 +129,8 @@ workers = Table(
     Column("failed", JSON, nullable=False),
 )
 
-# What each node was started with, as it was when it was last looked at; `error` says why it could
-# not be served.
+# What each node was started with, as it was when it was last looked at: in which run of the server,
+# and why it could not be served. The row without a name says of which run all has been looked at.
 declarations = Table(
     "declarations",
     metadata,
@@ -138,5 +138,6 @@ declarations = Table(
     Column("name", String(200), primary_key=True),
     Column("digest", String(64), nullable=False),
     Column("origin", String(20), nullable=False),
+    Column("run", String(64), nullable=False),
     Column("error", JSON),
 )

@@ -136,6 +136,7 @@ def _workers() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("origin", sa.String(length=20), nullable=False),
+        sa.Column("run", sa.String(length=64), nullable=False),
         sa.Column("error", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("node", "name", name=op.f("pk_declarations")),
     )
