@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -94,7 +94,6 @@ class Follower:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._expected: Mapping[str, tuple[str, ...]] = {}
         self._run = ""
-        self._joined_late = False
         self._step_begun = 0
         self._settled_at = 0
         self._stepped = asyncio.Event()
@@ -107,11 +106,6 @@ class Follower:
             run: The run of the server in which that is decided.
         """
         self._expected, self._run = names, run
-
-    @property
-    def is_late(self) -> bool:
-        """Whether this worker joins others that serve already."""
-        return self._joined_late
 
     async def settled(self) -> None:
         """Return when all that should be served by now is loaded, or has failed."""
@@ -127,7 +121,6 @@ class Follower:
             tasks.start_soon(self._give_signs)
             beat = self._pulse.next()
             busy = await self._step()
-            self._joined_late = not self._expected
             task_status.started()
             while True:
                 await beat.wait(_OPEN_SECONDS if busy else BEAT_SECONDS)
@@ -157,8 +150,10 @@ class Follower:
         number = self._step_begun
         snapshot = await anyio.to_thread.run_sync(self._ledger.snapshot, self._members.node)
         self._expected = self._still_expected(snapshot.declared)
-        self._load_what_is_wanted(snapshot)
+        wanted = self._wanted(snapshot)
+        self._load_what_is_missing(wanted)
         self._serve(snapshot)
+        self._drop_what_is_not(wanted)
         held = [change for change in snapshot.open_changes if change.stage == "holding"]
         self._registry.hold({name for change in held for name in self._names_of(change)})
         await self._answer(snapshot.open_changes)
@@ -177,14 +172,20 @@ class Follower:
             own: names for own, names in self._expected.items() if declared.get(own) != self._run
         }
 
-    def _load_what_is_wanted(self, snapshot: Snapshot) -> None:
+    def _wanted(self, snapshot: Snapshot) -> Mapping[Key, Revision]:
+        """What should be served, and what is about to be."""
         wanted = {_key(one.revision): one.revision for one in self._active(snapshot)}
         for change in snapshot.open_changes:
             if change.revision is not None:
                 wanted[_key(change.revision)] = change.revision
+        return wanted
+
+    def _load_what_is_missing(self, wanted: Mapping[Key, Revision]) -> None:
         for key, revision in wanted.items():
             if key not in self._loads:
                 self._begin_load(key, revision)
+
+    def _drop_what_is_not(self, wanted: Collection[Key]) -> None:
         served = {(one.name, one.number) for one in self._registry.deployments()}
         for key in [key for key in self._loads if key not in wanted and key not in served]:
             self._drop(self._loads.pop(key))
@@ -225,17 +226,13 @@ class Follower:
         is_served = served is not None and served.uses is loaded.uses
         if is_served and served is not None and served.aliases == active.aliases:
             return
-        before = self._registry.put(replace(loaded, aliases=active.aliases))
-        if before is not None and not is_served:
-            self._drop(self._loads.pop((before.name, before.number)))
+        self._registry.put(replace(loaded, aliases=active.aliases))
         logger.info(
             "serving", extra={"deployment": active.name, "revision": active.revision.number}
         )
 
     def _take_out(self, name: str) -> None:
-        before = self._registry.remove(name)
-        if before is not None:
-            self._drop(self._loads.pop((before.name, before.number)))
+        if self._registry.remove(name) is not None:
             logger.info("no_longer_serving", extra={"deployment": name})
 
     def _begin_load(self, key: Key, revision: Revision) -> None:
@@ -353,7 +350,9 @@ class Follower:
         while True:
             await anyio.sleep(BEAT_SECONDS)
             try:
-                await anyio.to_thread.run_sync(self._members.beat)
+                if not await anyio.to_thread.run_sync(self._members.beat):
+                    self._reported = {}  # it is on the list as a new one
+                    self._pulse.beat()
             except HayserveError as error:
                 logger.warning("no_sign_of_life", extra={"why": str(error)})
 

@@ -134,8 +134,8 @@ class Lifespan:
         follower.expect({one.name: (one.name, *one.aliases) for one in own}, run=role.run)
         async with anyio.create_task_group() as tasks:
             await tasks.start(follower.run)
-            if not role.declares and follower.is_late:
-                await follower.settled()  # until then the others answer
+            if not role.declares:
+                await follower.settled()  # until then another worker answers
             task_status.started()
             if role.declares:
                 await self._parts.declarer.declare(own, run=role.run)
