@@ -176,7 +176,9 @@ async def test_what_its_coordinator_left_behind_is_ended_by_the_others(
         await only.deploy("hello", "one")
         from hayserve.deployments.plan import Plan
 
-        change = only.ledger.begin(Plan("hello", "undeploy", 1), coordinator="gone")
+        change = only.ledger.begin(
+            Plan("hello", "undeploy", only.ledger.active("hello")), coordinator="gone"
+        )
         await until(lambda: only.ledger.stage(change.id) == "aborted")
 
         assert only.says("hello") == "one"

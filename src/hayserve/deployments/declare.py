@@ -14,7 +14,7 @@ from hayserve.deployments.deploy import Books, Deployer, in_thread
 from hayserve.deployments.ledger import Entry
 from hayserve.deployments.members import Members
 from hayserve.deployments.order import Order
-from hayserve.deployments.plan import Plan, alias_plan, deploy_plan
+from hayserve.deployments.plan import Plan, alias_plan, deploy_plan, distinct
 from hayserve.deployments.revision import YAML_FILE, Author
 from hayserve.deployments.revisions import declared_digest
 from hayserve.deployments.rules import Rules
@@ -166,7 +166,7 @@ class Declarer:
     async def _activate(self, order: Order, active: Active | None) -> None:
         """Serve `order` at once: nobody else serves yet."""
         self._rules.check(order)
-        aliases = order.aliases or ()
+        aliases = distinct(order.name, order.aliases or ())
         if active is not None and active.revision.content == order.content:
             if active.aliases == aliases:
                 return
@@ -200,7 +200,7 @@ class Declarer:
                 await self._take_out(found)
 
     async def _take_out(self, active: Active) -> None:
-        plan = Plan(active.name, "undeploy", active.revision.number)
+        plan = Plan(active.name, "undeploy", active)
         await in_thread(self._ledger.activate, plan, coordinator=self._members.id)
 
     def _declared(self, target: Target) -> Declared:

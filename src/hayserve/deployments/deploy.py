@@ -9,11 +9,11 @@ from typing import NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
 import anyio.to_thread
 
 from hayserve.deployments.change import Active
-from hayserve.deployments.history import earlier, last_aliases
+from hayserve.deployments.history import earlier, last_served
 from hayserve.deployments.ledger import Ledger, Outdated
 from hayserve.deployments.members import Worker
 from hayserve.deployments.order import Order, Outcome
-from hayserve.deployments.plan import Plan, alias_plan, deploy_plan, with_aliases
+from hayserve.deployments.plan import Plan, alias_plan, deploy_plan, distinct, with_aliases
 from hayserve.deployments.proof import Proof
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.revision import NOBODY, Author, Revision
@@ -105,6 +105,8 @@ class Deployer:
             is_new = isinstance(decided, Plan) and decided.content is not None
             if proof is None and (is_new or order.check is not None):
                 proof = await self.proven(order)
+            elif is_new:  # a refusal or a purge of the same files may have taken them away
+                await self._save(order)
             return decided
 
         try:
@@ -129,14 +131,13 @@ class Deployer:
         async def decide(active: Active | None) -> Plan | Outcome:
             nonlocal note
             if active is None:
-                await self._forget(name, purge=purge)
-                return Outcome(name, None)
+                return await self._forget(name, purge=purge, author=author)
             note = "" if active.revision.origin == "deployed" else _STAYS
-            return Plan(name, "undeploy", active.revision.number, author=author)
+            return Plan(name, "undeploy", active, author=author)
 
         outcome = await self._change(name, decide)
-        if purge:
-            await self._purge(name)
+        if purge and not await self._purge(name):
+            note = "It was deployed again meanwhile: its past stays."
         return replace(outcome, note=outcome.note or note)
 
     async def rollback(
@@ -160,12 +161,14 @@ class Deployer:
             if active is not None and active.revision.number == number:
                 return _unchanged(active)
             await self._prove_again(revision)
+            last = active or last_served(history)
             return Plan(
                 name,
                 "rollback",
-                active.revision.number if active else None,
+                active,
                 number=number,
-                aliases=active.aliases if active else last_aliases(history),
+                aliases=last.aliases if last else (),
+                keep=last.keep if last else True,
                 author=author,
             )
 
@@ -205,8 +208,7 @@ class Deployer:
         Raises:
             DeployRefused: It cannot be served.
         """
-        if order.bundle is not None:
-            await in_thread(self._revisions.save, order.bundle)
+        await self._save(order)
         if self._prove is None or order.kind == "thing":
             return None
         target = await in_thread(self._source.target_of, order.name, order.content, order.bundle)
@@ -217,10 +219,11 @@ class Deployer:
             raise
 
     async def discard(self, order: Order) -> None:
-        """Take the files of what was refused off the disk, unless a revision has them too."""
+        """Forget the files of what was refused, unless a revision has them too."""
         if order.bundle is None:
             return
         digest = order.bundle.digest
+        await in_thread(self._revisions.discard, digest)
         known = await in_thread(self._revisions.of, order.name)
         if all(revision.content.digest != digest for revision in known):
             await in_thread(self._source.discard, order.name, digest)
@@ -263,7 +266,8 @@ class Deployer:
         """
         if active is None:
             return deploy_plan(order, None, aliases=order.aliases or ())
-        aliases = active.aliases if order.aliases is None else order.aliases
+        given = order.aliases
+        aliases = active.aliases if given is None else distinct(order.name, given)
         if self._is_served(order, active):
             if aliases == active.aliases and order.keep == active.keep:
                 return _unchanged(active)
@@ -273,7 +277,7 @@ class Deployer:
                 f"Pipeline '{order.name}' already exists.",
                 hint="Deploy with `--overwrite` to replace it.",
             )
-        return deploy_plan(order, active.revision.number, aliases=aliases)
+        return deploy_plan(order, active, aliases=aliases)
 
     def _is_served(self, order: Order, active: Active) -> bool:
         served = self._registry.find(order.name)
@@ -290,21 +294,28 @@ class Deployer:
             _log_refusal(revision.name, error)
             _refuse(error, is_served=self._registry.find(revision.name) is not None)
 
-    async def _forget(self, name: str, *, purge: bool) -> None:
+    async def _forget(self, name: str, *, purge: bool, author: Author) -> Plan | Outcome:
         """Forget that something failed to load, or only a past; refuse what there never was."""
         served = self._registry.find(name)
         if served is not None and served.name != name:
             raise self._not_deployed(name)
-        if await in_thread(self._ledger.undeclare, name):
-            return
+        if await in_thread(self._ledger.forget_failures, name):
+            return Plan(name, "undeploy", None, author=author)  # until no worker lists it
         if not (purge and await in_thread(self._revisions.of, name)):
             raise self._not_deployed(name)
+        return Outcome(name, None)
 
-    async def _purge(self, name: str) -> None:
+    async def _save(self, order: Order) -> None:
+        if order.bundle is not None:
+            await in_thread(self._revisions.save, order.bundle)
+
+    async def _purge(self, name: str) -> bool:
         known = await in_thread(self._revisions.of, name)
-        await in_thread(self._ledger.purge, name)
+        if not await in_thread(self._ledger.purge, name):
+            return False
         for digest in {one.content.digest for one in known if one.content.is_stored}:
             await in_thread(self._source.discard, name, digest)
+        return True
 
     def _not_deployed(self, name: str) -> HayserveError:
         served = self._registry.find(name)

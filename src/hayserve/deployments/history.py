@@ -52,7 +52,7 @@ class History:
         served_at = {
             change.revision.number: change.ended_at
             for change in self._ledger.history(name)
-            if change.stage == "done" and change.revision is not None
+            if change.stage == "done" and change.revision is not None and change.action != "alias"
         }
         return [
             Past(
@@ -108,10 +108,9 @@ def earlier(history: Sequence[Change], active: Active | None) -> int:
     return max(before)
 
 
-def last_aliases(history: Sequence[Change]) -> tuple[str, ...]:
-    """The aliases that a deployment had when it was last served."""
-    served = _served(history)
-    return served[-1].aliases if served else ()
+def last_served(history: Sequence[Change]) -> Change | None:
+    """The change that says how a deployment was last served."""
+    return next(reversed(_served(history)), None)
 
 
 def _served(history: Sequence[Change]) -> list[Change]:

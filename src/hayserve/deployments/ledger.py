@@ -23,7 +23,7 @@ from hayserve.deployments.change import (
 from hayserve.deployments.deployment import Origin
 from hayserve.deployments.plan import Plan
 from hayserve.deployments.revision import Author, Revision
-from hayserve.deployments.revisions import add, remove_all, revision_in
+from hayserve.deployments.revisions import add, has_bundle, remove_all, revision_in
 from hayserve.errors import NameTaken
 from hayserve.storage.database import Database, upsert
 from hayserve.storage.tables import (
@@ -87,7 +87,7 @@ class Ledger:
     def active(self, name: str) -> Active | None:
         """What should be served as `name`, its own name."""
         with self._database.reading() as connection:
-            return next(iter(_active(connection, deployments.c.name == name)), None)
+            return _active_one(connection, name)
 
     def history(self, name: str) -> Sequence[Change]:
         """All changes of a deployment, the first first."""
@@ -99,11 +99,11 @@ class Ledger:
 
         Raises:
             NameTaken: One of its names belongs to another deployment.
-            Outdated: Another revision is active than the plan has seen.
+            Outdated: Something else is served than the plan has seen, or what it is about is gone.
             Busy: A change of the same deployment is open.
         """
         with self._database.writing() as connection:
-            if plan.seen != _active_number(connection, plan.name):
+            if plan.seen != _active_one(connection, plan.name) or not _is_there(connection, plan):
                 raise Outdated
             if plan.action != "undeploy":
                 _check_free(connection, plan)
@@ -229,15 +229,26 @@ class Ledger:
                     .values(position=position)
                 )
 
-    def purge(self, name: str) -> None:
-        """Forget the history of what is not served any more, and its files."""
+    def purge(self, name: str) -> bool:
+        """Forget the history of what is not served any more, and its files.
+
+        Returns:
+            Whether it was; it stays where it is served again, or is about to be.
+        """
         with self._database.writing() as connection:
+            opened = select(changes.c.id).where(changes.c.open_name == name)
+            if (
+                _active_one(connection, name) is not None
+                or connection.execute(opened).first() is not None
+            ):
+                return False
             ended = select(changes.c.id).where(changes.c.name == name)
             connection.execute(delete(answers).where(answers.c.change.in_(ended)))
             connection.execute(delete(changes).where(changes.c.name == name))
             connection.execute(delete(names).where(names.c.deployment == name))
             connection.execute(delete(deployments).where(deployments.c.name == name))
             remove_all(connection, name)
+            return True
 
     def declared(self, node: str) -> dict[str, Declaration]:
         """What a node was last started with, by name."""
@@ -259,14 +270,20 @@ class Ledger:
         with self._database.writing() as connection:
             upsert(connection, declarations, row, keys=["node", "name"])
 
-    def undeclare(self, name: str, *, node: str | None = None) -> bool:
-        """Forget that a node, or any, was started with `name`; whether one was."""
-        of_node = () if node is None else (declarations.c.node == node,)
+    def undeclare(self, name: str, *, node: str) -> None:
+        """Forget that a node was started with `name`."""
+        own = and_(declarations.c.name == name, declarations.c.node == node)
         with self._database.writing() as connection:
-            result = connection.execute(
-                delete(declarations).where(declarations.c.name == name, *of_node)
-            )
-            return bool(result.rowcount)
+            connection.execute(delete(declarations).where(own))
+
+    def forget_failures(self, name: str) -> bool:
+        """Forget that nodes were started with `name` and could not serve it; whether one was."""
+        with self._database.writing() as connection:
+            known = connection.execute(select(declarations).where(declarations.c.name == name))
+            nodes = [row.node for row in known if row.error is not None]
+            failed = and_(declarations.c.name == name, declarations.c.node.in_(nodes))
+            connection.execute(delete(declarations).where(failed))
+            return bool(nodes)
 
 
 def _active(connection: Connection, condition: Any) -> list[Active]:
@@ -338,8 +355,18 @@ def _runs(connection: Connection, node: str) -> dict[str, str]:
     return {row.name: row.run for row in rows}
 
 
-def _active_number(connection: Connection, name: str) -> int | None:
-    return connection.scalar(select(deployments.c.revision).where(deployments.c.name == name))
+def _active_one(connection: Connection, name: str) -> Active | None:
+    return next(iter(_active(connection, deployments.c.name == name)), None)
+
+
+def _is_there(connection: Connection, plan: Plan) -> bool:
+    """Whether nobody has purged what the plan is about since it was decided."""
+    if plan.content is not None:
+        return not plan.content.is_stored or has_bundle(connection, plan.content.digest)
+    known = and_(revisions.c.name == plan.name, revisions.c.number == plan.number)
+    return plan.number is None or (
+        connection.execute(select(revisions.c.number).where(known)).first() is not None
+    )
 
 
 def _revision_for(connection: Connection, plan: Plan) -> int | None:

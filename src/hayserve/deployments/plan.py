@@ -17,7 +17,7 @@ class Plan:
     Args:
         name: The deployment's name.
         action: What was asked for.
-        seen: The number of the revision that was active when it was decided; None for none.
+        seen: What was served when it was decided; None for nothing.
         content: What is to be served, if it is to become a new revision.
         number: Which revision is to be served, if it is there already.
         origin: Where new content comes from.
@@ -28,7 +28,7 @@ class Plan:
 
     name: str
     action: Action
-    seen: int | None
+    seen: Active | None
     content: Content | None = None
     number: int | None = None
     origin: Origin = "deployed"
@@ -41,7 +41,7 @@ class Plan:
         return (self.name, *self.aliases)
 
 
-def deploy_plan(order: Order, seen: int | None, *, aliases: Sequence[str]) -> Plan:
+def deploy_plan(order: Order, seen: Active | None, *, aliases: Sequence[str]) -> Plan:
     """Serve a new revision."""
     return Plan(
         order.name,
@@ -49,7 +49,7 @@ def deploy_plan(order: Order, seen: int | None, *, aliases: Sequence[str]) -> Pl
         seen,
         content=order.content,
         origin=order.origin,
-        aliases=tuple(alias for alias in dict.fromkeys(aliases) if alias != order.name),
+        aliases=distinct(order.name, aliases),
         keep=order.keep,
         author=order.author,
     )
@@ -57,16 +57,20 @@ def deploy_plan(order: Order, seen: int | None, *, aliases: Sequence[str]) -> Pl
 
 def alias_plan(active: Active, aliases: Sequence[str], *, author: Author) -> Plan:
     """Serve the same revision under other names."""
-    number = active.revision.number
     return Plan(
         active.name,
         "alias",
-        number,
-        number=number,
-        aliases=tuple(alias for alias in dict.fromkeys(aliases) if alias != active.name),
+        active,
+        number=active.revision.number,
+        aliases=distinct(active.name, aliases),
         keep=active.keep,
         author=author,
     )
+
+
+def distinct(name: str, aliases: Sequence[str]) -> tuple[str, ...]:
+    """The aliases that say more than `name`, each once."""
+    return tuple(alias for alias in dict.fromkeys(aliases) if alias != name)
 
 
 def with_aliases(active: Active, *, add: Sequence[str], remove: Sequence[str]) -> tuple[str, ...]:

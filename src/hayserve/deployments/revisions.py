@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select
 
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.deployment import Origin
@@ -30,11 +30,11 @@ class Revisions:
     def save(self, bundle: Bundle) -> None:
         """Keep the files of `bundle`, each content once, byte for byte."""
         with self._database.reading() as connection:
-            if _has_bundle(connection, bundle.digest):
+            if has_bundle(connection, bundle.digest):
                 return
         by_hash = {_hash_of(data): data for data in bundle.files.values()}
         with self._database.writing() as connection:
-            if _has_bundle(connection, bundle.digest):
+            if has_bundle(connection, bundle.digest):
                 return
             for sha256, data in by_hash.items():
                 known = select(contents.c.sha256).where(contents.c.sha256 == sha256)
@@ -96,6 +96,11 @@ class Revisions:
             )
             return [revision_in(row) for row in rows]
 
+    def discard(self, digest: str) -> None:
+        """Forget files that no revision has; those that one has stay."""
+        with self._database.writing() as connection:
+            _remove_unused(connection, {digest})
+
     def digests(self) -> set[tuple[str, str]]:
         """The name and the digest of everything whose files are kept."""
         with self._database.reading() as connection:
@@ -134,14 +139,10 @@ def add(
 
 def remove_all(connection: Connection, name: str) -> None:
     """Forget every revision of a name, and the files that no other revision has."""
-    connection.execute(delete(revisions).where(revisions.c.name == name))
-    used = select(revisions.c.digest)
-    connection.execute(delete(bundles).where(bundles.c.digest.not_in(used)))
-    kept: set[str] = set()
-    for row in connection.execute(select(bundles.c.files)):
-        kept |= set(row.files.values())
-    known = connection.scalars(select(contents.c.sha256)).all()
-    _delete_contents(connection, [sha256 for sha256 in known if sha256 not in kept])
+    own = revisions.c.name == name
+    digests = set(connection.scalars(select(revisions.c.digest).where(own)))
+    connection.execute(delete(revisions).where(own))
+    _remove_unused(connection, digests)
 
 
 def revision_in(row: Row[Any]) -> Revision:
@@ -176,16 +177,27 @@ def declared_digest(content: Content, aliases: Collection[str]) -> str:
     return _hash_of(json.dumps(parts, sort_keys=True, default=str).encode())
 
 
-def _has_bundle(connection: Connection, digest: str) -> bool:
+def has_bundle(connection: Connection, digest: str) -> bool:
+    """Whether the files that have that digest are kept."""
     return (
         connection.execute(select(bundles.c.digest).where(bundles.c.digest == digest)).first()
         is not None
     )
 
 
-def _delete_contents(connection: Connection, hashes: list[str]) -> None:
-    for sha256 in hashes:
+def _remove_unused(connection: Connection, digests: Collection[str]) -> None:
+    """Forget those of the bundles that no revision has."""
+    unused = and_(
+        bundles.c.digest.in_(digests), bundles.c.digest.not_in(select(revisions.c.digest))
+    )
+    gone = _hashes_of(connection, select(bundles.c.files).where(unused))
+    connection.execute(delete(bundles).where(unused))
+    for sha256 in gone - _hashes_of(connection, select(bundles.c.files)):
         connection.execute(delete(contents).where(contents.c.sha256 == sha256))
+
+
+def _hashes_of(connection: Connection, chosen: Select[Any]) -> set[str]:
+    return {sha256 for row in connection.execute(chosen) for sha256 in row.files.values()}
 
 
 def _hash_of(data: bytes) -> str:
