@@ -10,8 +10,8 @@ import anyio
 
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.change import Active, Declaration
+from hayserve.deployments.declarations import Entry
 from hayserve.deployments.deploy import Books, Deployer, in_thread
-from hayserve.deployments.ledger import Entry
 from hayserve.deployments.members import Members
 from hayserve.deployments.order import Order
 from hayserve.deployments.plan import Plan, alias_plan, deploy_plan, distinct
@@ -58,7 +58,7 @@ class Declarer:
         at_once: int,
     ) -> None:
         self._deployer = deployer
-        self._ledger, self._revisions, _ = books
+        self._ledger, self._declarations, self._revisions, _ = books
         self._members = members
         self._rules = rules
         self._ignore = ignore
@@ -74,7 +74,7 @@ class Declarer:
         self._run = run
         owners, clashes = _owners_of_names(targets)
         own = {target.name: target for target in owners.values()}
-        last = await in_thread(self._ledger.declared, self._members.node)
+        last = await in_thread(self._declarations.of, self._members.node)
         is_first = len(await in_thread(self._members.live)) == 1
         if is_first:
             await self._take_out_unkept()
@@ -92,7 +92,7 @@ class Declarer:
             await self._fail(target, error, digest="")
         if is_first:
             await in_thread(self._ledger.arrange, list(own))
-        await in_thread(self._ledger.declare, self._members.node, "", Entry(run))
+        await in_thread(self._declarations.note, self._members.node, "", Entry(run))
 
     async def renew(self, target: Target) -> None:
         """Serve what has changed in the files of `target` as a new revision.
@@ -102,7 +102,7 @@ class Declarer:
         """
         active = await in_thread(self._ledger.active, target.name)
         if active is None:
-            declared = await in_thread(self._ledger.declared, self._members.node)
+            declared = await in_thread(self._declarations.of, self._members.node)
             is_own = target.name in declared and declared[target.name].has_failed
         else:
             is_own = active.revision.origin == target.origin
@@ -195,7 +195,7 @@ class Declarer:
             found = active.get(name)
             if found is not None and found.revision.origin == "deployed":
                 continue
-            await in_thread(self._ledger.undeclare, name, node=self._members.node)
+            await in_thread(self._declarations.forget, name, node=self._members.node)
             if found is not None:
                 await self._take_out(found)
 
@@ -209,7 +209,7 @@ class Declarer:
 
     async def _note(self, target: Target, digest: str) -> None:
         entry = Entry(self._run, digest, target.origin)
-        await in_thread(self._ledger.declare, self._members.node, target.name, entry)
+        await in_thread(self._declarations.note, self._members.node, target.name, entry)
 
     async def _fail(self, target: Target, error: HayserveError, *, digest: str) -> None:
         logger.error(
@@ -218,7 +218,7 @@ class Declarer:
             exc_info=error.__cause__,
         )
         entry = Entry(self._run, digest, target.origin, as_fields(error))
-        await in_thread(self._ledger.declare, self._members.node, target.name, entry)
+        await in_thread(self._declarations.note, self._members.node, target.name, entry)
 
 
 def _order(target: Target, *, ignore: Sequence[str]) -> Order:

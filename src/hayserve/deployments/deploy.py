@@ -9,6 +9,7 @@ from typing import NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
 import anyio.to_thread
 
 from hayserve.deployments.change import Active
+from hayserve.deployments.declarations import Declarations
 from hayserve.deployments.history import earlier, last_served
 from hayserve.deployments.ledger import Ledger, Outdated
 from hayserve.deployments.members import Worker
@@ -51,6 +52,7 @@ class Books(NamedTuple):
     """Where it is written down what is served and was served, and where its files are."""
 
     ledger: Ledger
+    declarations: Declarations
     revisions: Revisions
     source: Source
 
@@ -79,7 +81,7 @@ class Deployer:
         rules: Rules,
     ) -> None:
         self._registry = registry
-        self._ledger, self._revisions, self._source = books
+        self._ledger, self._declarations, self._revisions, self._source = books
         self._rollout = rollout
         self._prove = prove
         self._rules = rules
@@ -299,7 +301,7 @@ class Deployer:
         served = self._registry.find(name)
         if served is not None and served.name != name:
             raise self._not_deployed(name)
-        if await in_thread(self._ledger.forget_failures, name):
+        if await in_thread(self._declarations.forget_failures, name):
             return Plan(name, "undeploy", None, author=author)  # until no worker lists it
         if not (purge and await in_thread(self._revisions.of, name)):
             raise self._not_deployed(name)

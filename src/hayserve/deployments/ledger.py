@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,14 +12,11 @@ from hayserve.deployments.change import (
     Active,
     Answer,
     Change,
-    Declaration,
-    DeclaredFailure,
-    ErrorFields,
     Reached,
     Snapshot,
     Stage,
 )
-from hayserve.deployments.deployment import Origin
+from hayserve.deployments.declarations import failures_in, runs_in
 from hayserve.deployments.plan import Plan
 from hayserve.deployments.revision import Author, Revision
 from hayserve.deployments.revisions import add, has_bundle, remove_all, revision_in
@@ -47,23 +43,6 @@ class Busy(Exception):
     """Another change of the same deployment is under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is noted of one thing that a node is started with.
-
-    Args:
-        run: The run of the server.
-        digest: The hash of all that was said of it.
-        origin: Who named it.
-        error: Why it cannot be served; None if it can.
-    """
-
-    run: str
-    digest: str = ""
-    origin: Origin = "command line"
-    error: ErrorFields | None = None
-
-
 class Ledger:
     """What should be served, the changes under way, and those that were.
 
@@ -80,8 +59,8 @@ class Ledger:
             return Snapshot(
                 active=_active(connection, true()),
                 open_changes=_changes(connection, changes.c.stage.in_(_OPEN)),
-                failures=_failures(connection),
-                declared=_runs(connection, node),
+                failures=failures_in(connection),
+                declared=runs_in(connection, node),
             )
 
     def active(self, name: str) -> Active | None:
@@ -250,41 +229,6 @@ class Ledger:
             remove_all(connection, name)
             return True
 
-    def declared(self, node: str) -> dict[str, Declaration]:
-        """What a node was last started with, by name."""
-        with self._database.reading() as connection:
-            of_node = and_(declarations.c.node == node, declarations.c.name != "")
-            rows = connection.execute(select(declarations).where(of_node))
-            return {row.name: Declaration(row.digest, row.error is not None) for row in rows}
-
-    def declare(self, node: str, name: str, entry: Entry) -> None:
-        """Note what a node was started with, and what became of it; without a name, that is all."""
-        row = {
-            "node": node,
-            "name": name,
-            "digest": entry.digest,
-            "origin": entry.origin,
-            "run": entry.run,
-            "error": entry.error,
-        }
-        with self._database.writing() as connection:
-            upsert(connection, declarations, row, keys=["node", "name"])
-
-    def undeclare(self, name: str, *, node: str) -> None:
-        """Forget that a node was started with `name`."""
-        own = and_(declarations.c.name == name, declarations.c.node == node)
-        with self._database.writing() as connection:
-            connection.execute(delete(declarations).where(own))
-
-    def forget_failures(self, name: str) -> bool:
-        """Forget that nodes were started with `name` and could not serve it; whether one was."""
-        with self._database.writing() as connection:
-            known = connection.execute(select(declarations).where(declarations.c.name == name))
-            nodes = [row.node for row in known if row.error is not None]
-            failed = and_(declarations.c.name == name, declarations.c.node.in_(nodes))
-            connection.execute(delete(declarations).where(failed))
-            return bool(nodes)
-
 
 def _active(connection: Connection, condition: Any) -> list[Active]:
     both = deployments.join(
@@ -341,18 +285,6 @@ def _change_row(plan: Plan, *, number: int | None, coordinator: str) -> dict[str
         "made_from": plan.author.where,
         "begun_at": time.time(),
     }
-
-
-def _failures(connection: Connection) -> list[DeclaredFailure]:
-    rows = connection.execute(select(declarations).order_by(declarations.c.name))
-    return [
-        DeclaredFailure(row.name, row.origin, row.error) for row in rows if row.error is not None
-    ]
-
-
-def _runs(connection: Connection, node: str) -> dict[str, str]:
-    rows = connection.execute(select(declarations).where(declarations.c.node == node))
-    return {row.name: row.run for row in rows}
 
 
 def _active_one(connection: Connection, name: str) -> Active | None:

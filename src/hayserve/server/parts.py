@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hayserve.deployments.code_folders import CodeFolders
+from hayserve.deployments.declarations import Declarations
 from hayserve.deployments.declare import Declarer
 from hayserve.deployments.deploy import Books, Deployer
 from hayserve.deployments.follow import Follower, LoadLimits
@@ -70,7 +71,8 @@ def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -
     registry, database = Registry(), Database(database_url(settings))
     ledger, revisions = Ledger(database), Revisions(database)
     folders = CodeFolders(settings.data_dir / "bundles")
-    books = Books(ledger, revisions, Source(revisions, folders, things))
+    source = Source(revisions, folders, things)
+    books = Books(ledger, Declarations(database), revisions, source)
     members, pulse, rules = Members(database), Pulse(database), _rules(settings)
     retirements = Retirements(registry)
     prover = _prover(settings) if prove else None
