@@ -92,7 +92,10 @@ class Declarer:
             await self._fail(target, error, digest="")
         if is_first:
             await in_thread(self._ledger.arrange, list(own))
-        await in_thread(self._declarations.note, self._members.node, "", Entry(run))
+
+    async def finish(self) -> None:
+        """Tell the other workers that all of the start is served, or listed with its error."""
+        await in_thread(self._declarations.note, self._members.node, "", Entry(self._run))
 
     async def renew(self, target: Target) -> None:
         """Serve what has changed in the files of `target` as a new revision.

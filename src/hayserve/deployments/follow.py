@@ -94,6 +94,7 @@ class Follower:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._expected: Mapping[str, tuple[str, ...]] = {}
         self._run = ""
+        self._has_begun = False
         self._step_begun = 0
         self._settled_at = 0
         self._stepped = asyncio.Event()
@@ -113,6 +114,13 @@ class Follower:
         self._pulse.beat()
         while self._settled_at < enough:
             await self._stepped.wait()
+
+    async def begun(self) -> None:
+        """Return when the worker that leads the start has ended it, and all is loaded here too."""
+        await self.settled()
+        while not self._has_begun:
+            await self._stepped.wait()
+        await self.settled()
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Follow until cancelled; started when it is known what is to be loaded."""
@@ -149,6 +157,7 @@ class Follower:
         self._step_begun += 1
         number = self._step_begun
         snapshot = await anyio.to_thread.run_sync(self._ledger.snapshot, self._members.node)
+        self._has_begun = snapshot.declared.get("") == self._run
         self._expected = self._still_expected(snapshot.declared)
         wanted = self._wanted(snapshot)
         self._load_what_is_missing(wanted)
@@ -166,7 +175,7 @@ class Follower:
         return bool(snapshot.open_changes)
 
     def _still_expected(self, declared: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
-        if declared.get("") == self._run:
+        if self._has_begun:
             return {}
         return {
             own: names for own, names in self._expected.items() if declared.get(own) != self._run

@@ -135,11 +135,12 @@ class Lifespan:
         async with anyio.create_task_group() as tasks:
             await tasks.start(follower.run)
             if not role.declares:
-                await follower.settled()  # until then another worker answers
+                await follower.begun()  # until then another worker answers
             task_status.started()
             if role.declares:
                 await self._parts.declarer.declare(own, run=role.run)
-            await follower.settled()
+                await follower.settled()
+                await self._parts.declarer.finish()
             self._start.when_loaded(self._parts.registry)
             if self._start.reload and role.watches:
                 await reload_on_change(own, self._parts.declarer)
