@@ -66,6 +66,7 @@ class Follower:
         pulse: Says when to look again.
         retire: Closes what is not served any more, when its last run has ended.
         limits: How loading is limited.
+        leads: Whether this worker leads a change of a name at the moment.
     """
 
     def __init__(  # noqa: PLR0913 - it connects them
@@ -78,6 +79,7 @@ class Follower:
         pulse: Pulse,
         retire: Retire,
         limits: LoadLimits,
+        leads: Callable[[str], bool],
     ) -> None:
         self._registry = registry
         self._ledger = ledger
@@ -86,6 +88,7 @@ class Follower:
         self._pulse = pulse
         self._retire = retire
         self._limits = limits
+        self._leads = leads
         self._limiter = anyio.Semaphore(limits.at_once)
         self._loads: dict[Key, Load] = {}
         self._answered: dict[int, str] = {}
@@ -338,11 +341,19 @@ class Follower:
             self._reported = failed
 
     async def _end_left_behind(self, open_changes: Sequence[Change]) -> None:
-        """End the changes whose coordinator is gone: committed ones are done, others never were."""
-        others = [one for one in open_changes if one.coordinator != self._members.id]
+        """End the changes that nobody leads any more: committed ones are done, others never were.
+
+        Their coordinator is gone, or is this worker and could not end them itself.
+        """
+        others = [
+            one
+            for one in open_changes
+            if one.coordinator != self._members.id or not self._leads(one.name)
+        ]
         if not others:
             return
         live = await anyio.to_thread.run_sync(self._members.live)
+        live.pop(self._members.id, None)
         for change in others:
             if change.coordinator not in live:
                 stage = "done" if change.stage == "committed" else "aborted"

@@ -59,6 +59,11 @@ class Rollout:
         self._members = members
         self._pulse = pulse
         self._load_seconds = load_seconds
+        self._led: list[str] = []
+
+    def leads(self, name: str) -> bool:
+        """Whether a change of `name` is led here; else one that is open was left behind."""
+        return name in self._led
 
     async def carry_out(self, plan: Plan) -> Confirmed:
         """Make the change that `plan` describes, and return when every worker serves it.
@@ -80,8 +85,11 @@ class Rollout:
             self._pulse.beat()
             return await self._confirmed(change)
         finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._end, change)
+            try:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._end, change)
+            finally:
+                self._led.remove(plan.name)
                 self._pulse.beat()
 
     async def _begin(self, plan: Plan) -> Change:
@@ -89,18 +97,28 @@ class Rollout:
         with anyio.move_on_after(self._load_seconds):
             while True:
                 beat = self._pulse.next()
-                try:
-                    change = await anyio.to_thread.run_sync(
-                        lambda: self._ledger.begin(plan, coordinator=self._members.id)
-                    )
-                except Busy:
-                    await beat.wait(_LOOK_SECONDS)
-                else:
+                change = await self._begun(plan)
+                if change is not None:
                     self._pulse.beat()
                     return change
+                await beat.wait(_LOOK_SECONDS)
         raise NotReady(
             f"Another change of {plan.name!r} is under way.", hint="Try again in a moment."
         )
+
+    async def _begun(self, plan: Plan) -> Change | None:
+        change: Change | None = None
+        self._led.append(plan.name)
+        try:
+            change = await anyio.to_thread.run_sync(
+                lambda: self._ledger.begin(plan, coordinator=self._members.id)
+            )
+        except Busy:
+            pass
+        finally:
+            if change is None:
+                self._led.remove(plan.name)
+        return change
 
     def _end(self, change: Change) -> None:
         """What was committed is done, whatever happened then; what was not never will be."""

@@ -76,10 +76,12 @@ def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -
     members, pulse, rules = Members(database), Pulse(database), _rules(settings)
     retirements = Retirements(registry)
     prover = _prover(settings) if prove else None
+    seconds = settings.setup_timeout
+    rollout = Rollout(ledger, members=members, pulse=pulse, load_seconds=seconds)
     deployer = Deployer(
         registry,
         books=books,
-        rollout=Rollout(ledger, members=members, pulse=pulse, load_seconds=settings.setup_timeout),
+        rollout=rollout,
         prove=prover.prove if prover else None,
         rules=rules,
     )
@@ -95,7 +97,8 @@ def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -
             source=books.source,
             pulse=pulse,
             retire=retirements.retire,
-            limits=LoadLimits(settings.setup_timeout, _at_once(settings)),
+            limits=LoadLimits(seconds, _at_once(settings)),
+            leads=rollout.leads,
         ),
         retirements=retirements,
         executor=_executor(settings),
