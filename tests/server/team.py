@@ -161,8 +161,10 @@ class Team:
     def has_ready(self, count: int) -> bool:
         return [worker.is_ready for worker in self.hired].count(True) == count
 
-    def roles(self) -> list[Role]:
-        return [worker.role for worker in self.hired]
+    def roles(self) -> list[tuple[int, bool, bool]]:
+        """The number of each, whether it declares and whether it watches."""
+        roles = [worker.role for worker in self.hired]
+        return [(role.number, role.declares, role.watches) for role in roles]
 
     def _hire(self, role: Role) -> WorkerProcess:
         body = self.bodies.pop(0) if len(self.bodies) > 1 else self.bodies[0]

@@ -159,7 +159,9 @@ def test_any_other_failure_to_start_is_logged_and_ends_the_program(
     assert "ZeroDivisionError: zero" in caplog.text
 
 
-def test_a_server_that_takes_long_to_start_can_be_stopped_before_that(tmp_path: Path) -> None:
+def test_a_server_that_takes_long_to_start_can_be_stopped_before_that(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     is_starting = threading.Event()
 
     @asynccontextmanager
@@ -175,6 +177,7 @@ def test_a_server_that_takes_long_to_start_can_be_stopped_before_that(tmp_path: 
     server.handle_exit(signal.SIGTERM, None)
     thread.join(5)
     assert not thread.is_alive()
+    assert "Traceback" not in caplog.text
 
 
 def test_a_failure_at_the_end_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -188,6 +191,8 @@ def test_a_failure_at_the_end_is_logged(tmp_path: Path, caplog: pytest.LogCaptur
     server = Server(app_with(failing_late), settings_in(tmp_path))
     thread = threading.Thread(target=server.run, args=[[]])
     thread.start()
+    while not server.started:
+        time.sleep(0.01)
     server.handle_exit(signal.SIGTERM, None)
     thread.join(5)
     assert not server.has_failed

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from hayserve.server.role import Role
 from hayserve.settings import Settings
 from server.serving import settings_in
 from server.team import DYING, GOOD, LOADING, MUTE, QUICK, Team, said
@@ -39,8 +38,8 @@ def test_one_after_the_other_is_replaced_when_the_next_one_is_ready(
         team.tell(signal.SIGHUP)
         team.wait(lambda: said(caplog, "rolling_restart_done"))
         assert team.roles()[2:] == [
-            Role(1, declares=False, watches=True),
-            Role(2, declares=False, watches=False),
+            (1, False, True),
+            (2, False, False),
         ]
         old_1, old_2, new_1, new_2 = (worker.pid for worker in team.hired)
         assert events(caplog) == [
@@ -111,7 +110,7 @@ def test_a_place_that_is_empty_is_left_to_who_comes_next(
         team.wait(lambda: team.has_ready(1))
         team.tell(signal.SIGHUP)
         team.wait(lambda: said(caplog, "rolling_restart_done"))
-        assert [role.number for role in team.roles()] == [2, 2]
+        assert [number for number, *_ in team.roles()] == [2, 2]
 
 
 def test_a_new_worker_that_hangs_is_as_one_that_died(

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from hayserve.errors import Misconfigured
-from hayserve.server.role import Role
 from hayserve.settings import Settings
 from server.serving import settings_in
 from server.team import (
@@ -43,9 +42,9 @@ def test_all_workers_start_one_welcome_is_said_and_all_end(settings: Settings) -
     with Team(settings, GOOD, seats=3) as team:
         team.wait(lambda: team.welcomes)
         assert team.roles() == [
-            Role(1, declares=True, watches=True),
-            Role(2, declares=False, watches=False),
-            Role(3, declares=False, watches=False),
+            (1, True, True),
+            (2, False, False),
+            (3, False, False),
         ]
         assert team.stops == 0
     assert (team.welcomes, team.stops, team.error) == (["Welcome."], 1, None)
@@ -59,10 +58,10 @@ def test_a_dead_worker_is_replaced_by_one_that_declares_nothing_again(
         team.wait(lambda: team.welcomes)
         os.kill(team.hired[0].pid, signal.SIGKILL)
         team.wait(lambda: team.has_ready(3))
-        assert team.roles()[2] == Role(1, declares=False, watches=True)
+        assert team.roles()[2] == (1, False, True)
         os.kill(team.hired[1].pid, signal.SIGTERM)
         team.wait(lambda: team.has_ready(4))
-        assert team.roles()[3] == Role(2, declares=False, watches=False)
+        assert team.roles()[3] == (2, False, False)
     assert [vars(record)["with"] for record in said(caplog, "worker_died")] == [
         "SIGKILL",
         "SIGTERM",
@@ -75,7 +74,7 @@ def test_one_that_dies_before_it_is_ready_leaves_its_whole_role(
 ) -> None:
     with Team(settings, DYING, GOOD) as team:
         team.wait(lambda: team.welcomes)
-    assert team.roles() == [Role(1), Role(1)]
+    assert team.roles() == [(1, True, True), (1, True, True)]
     [died] = said(caplog, "worker_died")
     assert vars(died)["with"] == "exit code 3"
 

@@ -74,6 +74,8 @@ class Serving:
         try:
             await self._app(scope, receive, send_on)
         except BaseException as error:
+            if self._is_stopping and isinstance(error, anyio.get_cancelled_exc_class()):
+                return  # a start that was given up; only the web server is outside of this
             self.failure = _ours(error)
             for message in failed:
                 await send({**message, "message": ""} if self.failure else message)
