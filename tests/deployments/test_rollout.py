@@ -4,11 +4,14 @@ from pathlib import Path
 
 import anyio
 import pytest
-from deployments.cluster import closed, cluster, until, worker
+from deployments.cluster import Puppet, closed, cluster, until, worker
 from sqlalchemy import insert
 
 from hayserve.deployments import rollout
-from hayserve.errors import DeployRefused, NameTaken, NotReady
+from hayserve.deployments.change import Stage
+from hayserve.deployments.order import Outcome
+from hayserve.deployments.plan import Plan
+from hayserve.errors import DeployRefused, NameTaken, NotReady, StorageUnavailable
 from hayserve.storage.tables import workers as workers_table
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +107,7 @@ async def test_a_worker_that_does_not_answer_is_named_and_nothing_changes(
 
 async def test_a_worker_that_died_is_not_waited_for(sqlite_url: str, tmp_path: Path) -> None:
     async with cluster(sqlite_url, tmp_path, size=1) as [only]:
-        row = {"id": "dead", "pid": 2**22 - 1, "beat": 0, "started_at": 1.0, "failed": {}}
+        row = {"id": "dead", "pid": 2**22 - 1, "beat": 0, "started_at": 1.0, "failed": {}, "run": ""}
         with only.parts.database.writing() as connection:
             connection.execute(insert(workers_table).values(**row, node=only.parts.members.node))
 
@@ -116,7 +119,7 @@ async def test_a_worker_that_joins_while_requests_are_held_is_waited_for(
 ) -> None:
     monkeypatch.setattr(rollout, "HOLD_SECONDS", 0.3)
     async with cluster(sqlite_url, tmp_path, size=1) as [only]:
-        row = {"id": "joins", "pid": 1, "beat": 0, "started_at": 1.0, "failed": {}}
+        row = {"id": "joins", "pid": 1, "beat": 0, "started_at": 1.0, "failed": {}, "run": ""}
         commit = only.parts.deployer._rollout._ledger.commit  # pyright: ignore[reportPrivateUsage]
 
         def join_first(change: object) -> bool:
@@ -174,8 +177,6 @@ async def test_what_its_coordinator_left_behind_is_ended_by_the_others(
 ) -> None:
     async with cluster(sqlite_url, tmp_path, size=1) as [only]:
         await only.deploy("hello", "one")
-        from hayserve.deployments.plan import Plan
-
         change = only.ledger.begin(
             Plan("hello", "undeploy", only.ledger.active("hello")), coordinator="gone"
         )
@@ -183,3 +184,258 @@ async def test_what_its_coordinator_left_behind_is_ended_by_the_others(
 
         assert only.says("hello") == "one"
         assert (await only.deploy("hello", "two", overwrite=True)).revision == 2
+
+
+STAGES: list[Stage] = ["loading", "holding", "committed"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_deploy_that_is_given_up_leaves_nothing_open(
+    database_url: str, tmp_path: Path, stage: Stage
+) -> None:
+    async with cluster(database_url, tmp_path) as [one, other]:
+        await one.deploy("hello", "one")
+        puppet = Puppet(one)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: one.deploy("hello", "two", overwrite=True))
+            change = await puppet.bring_to(stage)
+            tasks.cancel_scope.cancel()
+
+        puppet.leave()
+        assert one.ledger.snapshot().open_changes == []
+        is_made = stage == "committed"
+        assert one.ledger.stage(change.id) == ("done" if is_made else "aborted")
+        for each in (one, other):
+            await each.parts.follower.settled()
+            found = await each.parts.registry.for_run("hello")  # nothing is held back any more
+            assert found.number == (2 if is_made else 1)
+        await until(lambda: closed(tmp_path) == ["one" if is_made else "two"] * 2)
+        assert (await other.deploy("hello", "three", overwrite=True)).revision == 3
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_worker_that_joins_in_the_middle_serves_the_same(
+    database_url: str, tmp_path: Path, stage: Stage
+) -> None:
+    outcomes: list[Outcome] = []
+    async with worker(database_url, tmp_path) as one:
+        await one.deploy("hello", "one")
+        puppet = Puppet(one)
+
+        async def deploy() -> None:
+            outcomes.append(await one.deploy("hello", "two", overwrite=True, aliases=("gpt",)))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(deploy)
+            await puppet.bring_to(stage)
+            async with worker(database_url, tmp_path) as late:
+                puppet.answer(await puppet.bring_to("committed"), "serving")
+                await until(lambda: outcomes)
+                await late.parts.follower.settled()
+                assert [each.says("gpt") for each in (one, late)] == ["two", "two"]
+
+    assert (outcomes[0].workers, outcomes[0].note) == (3, "")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_worker_that_dies_in_the_middle_is_not_waited_for(
+    database_url: str, tmp_path: Path, stage: Stage
+) -> None:
+    outcomes: list[Outcome] = []
+    async with worker(database_url, tmp_path) as one:
+        puppet = Puppet(one)
+
+        async def deploy() -> None:
+            outcomes.append(await one.deploy("hello", "one"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(deploy)
+            await puppet.bring_to(stage)
+            puppet.leave()
+        assert (outcomes[0].workers, one.says("hello")) == (1, "one")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_what_a_coordinator_left_is_as_it_was_or_is_done(
+    database_url: str, tmp_path: Path, stage: Stage
+) -> None:
+    async with cluster(database_url, tmp_path) as [one, other]:
+        await one.deploy("hello", "one", aliases=("gpt",))
+        coordinator = Puppet(one)
+        seen = one.ledger.active("hello")
+        change = one.ledger.begin(Plan("hello", "undeploy", seen), coordinator=coordinator.id)
+        coordinator.answer(change, "held")
+        if stage != "loading":
+            one.ledger.advance(change.id, old="loading", new="holding")
+        if stage == "committed":
+            await until(lambda: one.ledger.commit(change))
+        coordinator.leave()
+        is_made = stage == "committed"
+        await until(lambda: one.ledger.stage(change.id) == ("done" if is_made else "aborted"))
+        for each in (one, other):
+            await each.parts.follower.settled()
+            assert each.says("gpt") == (None if is_made else "one")
+
+
+async def test_requests_wait_while_they_are_held_back_and_others_go_on(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with worker(sqlite_url, tmp_path) as one:
+        await one.deploy("hello", "one", aliases=("old",))
+        await one.deploy("other", "other")
+        puppet = Puppet(one)
+        found: dict[str, int] = {}
+
+        async def ask(name: str) -> None:
+            found[name] = (await one.parts.registry.for_run(name)).number
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(
+                lambda: one.deploy("hello", "two", overwrite=True, aliases=("old", "new"))
+            )
+            change = await puppet.bring_to("holding")
+            await until(lambda: one.parts.members.id in one.ledger.answers(change.id))
+            await until(
+                lambda: one.ledger.answers(change.id)[one.parts.members.id].reached == "held"
+            )
+            for name in ("hello", "old", "new", "other"):
+                tasks.start_soon(ask, name)
+            await until(lambda: found)
+            await anyio.wait_all_tasks_blocked()
+            assert found == {"other": 1}
+            puppet.answer(await puppet.bring_to("committed"), "serving")
+        assert found == {"other": 1, "hello": 2, "old": 2, "new": 2}
+
+
+async def test_requests_that_were_held_back_go_on_where_a_change_is_given_up(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "HOLD_SECONDS", 0.2)
+    async with worker(sqlite_url, tmp_path) as one:
+        await one.deploy("hello", "one")
+        puppet = Puppet(one)
+        numbers: list[int] = []
+
+        async def ask() -> None:
+            await puppet.bring_to("holding")
+            numbers.append((await one.parts.registry.for_run("hello")).number)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            with pytest.raises(NotReady, match=r"'hello' stays as it was|New workers kept"):
+                await one.deploy("hello", "two", overwrite=True)
+        assert numbers == [1]
+
+
+async def test_what_a_worker_cannot_load_is_told_with_the_worker_and_the_cause(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with worker(database_url, tmp_path) as one:
+        puppet = Puppet(one)
+
+        async def fail() -> None:
+            change = await puppet.bring_to("loading")
+            puppet.answer(change, "failed", DeployRefused("No.", hint="Try.", param="x"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail)
+            with pytest.raises(DeployRefused) as refused:
+                await one.deploy("hello", "one")
+        assert refused.value.message.startswith("'hello' cannot be served by process ")
+        assert refused.value.message.endswith(". No.")
+        assert (refused.value.hint, refused.value.param) == ("Try.", "x")
+        [past] = one.parts.history.of("hello")
+        assert past.served_at is None
+
+
+@pytest.mark.parametrize("is_failed", [True, False])
+async def test_what_is_made_is_made_also_if_a_worker_does_not_confirm_it(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_failed: bool
+) -> None:
+    monkeypatch.setattr(rollout, "CONFIRM_SECONDS", 30 if is_failed else 0.2)
+    outcomes: list[Outcome] = []
+    async with worker(sqlite_url, tmp_path) as one:
+        puppet = Puppet(one)
+
+        async def deploy() -> None:
+            outcomes.append(await one.deploy("hello", "one"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(deploy)
+            change = await puppet.bring_to("committed")
+            if is_failed:
+                await until(lambda: one.says("hello"))
+                await until(
+                    lambda: one.ledger.answers(change.id)[one.parts.members.id].reached == "serving"
+                )
+                puppet.answer(change, "failed", DeployRefused("No."))
+        [outcome] = outcomes
+        assert outcome.workers == 1
+        assert outcome.note.startswith("It is done, and not yet confirmed by process")
+        assert one.ledger.stage(change.id) == "done"
+
+
+async def test_a_change_that_others_end_is_decided_again(sqlite_url: str, tmp_path: Path) -> None:
+    async with worker(sqlite_url, tmp_path) as one:
+        puppet = Puppet(one)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: one.deploy("hello", "one"))
+            first = await puppet.bring_to("loading")
+            assert one.ledger.end(first.id, stage="aborted")
+            puppet.leave()
+        assert one.says("hello") == "one"
+        assert one.find("hello").number == 2
+
+
+async def test_a_change_that_others_end_again_and_again_is_given_up(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with worker(sqlite_url, tmp_path) as one:
+        Puppet(one)
+
+        async def disturb() -> None:
+            while True:
+                change = await one.open_change("loading")
+                one.ledger.end(change.id, stage="aborted")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(disturb)
+            with pytest.raises(NotReady, match="'hello' is changed by others all the time"):
+                await one.deploy("hello", "one")
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_change_that_is_under_way_for_too_long_is_not_waited_for(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with worker(sqlite_url, tmp_path, setup_timeout=0.4) as one:
+        puppet = Puppet(one)
+        plan = Plan("hello", "undeploy", None)
+        change = one.ledger.begin(plan, coordinator=puppet.id)
+        with pytest.raises(NotReady, match="Another change of 'hello' is under way"):
+            await one.deploy("hello", "one")
+        assert one.ledger.stage(change.id) == "loading"
+        assert not one.ledger.history("hello")[1:]
+
+
+async def test_a_change_that_could_not_be_ended_is_ended_when_the_database_answers_again(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with worker(database_url, tmp_path) as one:
+        await one.deploy("hello", "one")
+        puppet = Puppet(one)
+
+        async def deploy() -> None:
+            with pytest.raises(StorageUnavailable):
+                await one.deploy("hello", "two", overwrite=True)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(deploy)
+            change = await puppet.bring_to("loading")
+            one.parts.database.close()
+        await until(lambda: not one.parts.deployer._rollout.leads("hello"))  # pyright: ignore[reportPrivateUsage]
+        one.parts.database.open()
+        puppet.leave()
+        await until(lambda: one.ledger.stage(change.id) == "aborted")
+        assert one.says("hello") == "one"
+        assert (await one.deploy("hello", "three", overwrite=True)).revision == 3

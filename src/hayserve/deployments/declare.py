@@ -58,26 +58,25 @@ class Declarer:
         at_once: int,
     ) -> None:
         self._deployer = deployer
-        self._ledger, self._declarations, self._revisions, _ = books
+        self._ledger, self._declarations, self._revisions, self._source = books
         self._members = members
         self._rules = rules
         self._ignore = ignore
         self._at_once = at_once
-        self._run = ""
 
-    async def declare(self, targets: Sequence[Target], *, run: str = "") -> None:
+    async def declare(self, targets: Sequence[Target]) -> None:
         """Serve `targets`, and what was named at the last start and is not any more no longer.
 
         What cannot be served is listed with its error; an older revision of it is served on. What
-        becomes of each is noted as decided in this `run` of the server.
+        becomes of each is noted as decided in this run of the server.
         """
-        self._run = run
         owners, clashes = _owners_of_names(targets)
         own = {target.name: target for target in owners.values()}
         last = await in_thread(self._declarations.of, self._members.node)
-        is_first = len(await in_thread(self._members.live)) == 1
+        is_first = await in_thread(self._members.is_alone)
         if is_first:
             await self._take_out_unkept()
+            await self._collect()
         await self._take_out_absent(set(last) - set(own))
         limiter = anyio.Semaphore(self._at_once)
 
@@ -95,7 +94,7 @@ class Declarer:
 
     async def finish(self) -> None:
         """Tell the other workers that all of the start is served, or listed with its error."""
-        await in_thread(self._declarations.note, self._members.node, "", Entry(self._run))
+        await in_thread(self._declarations.note, self._members.node, "", Entry(self._members.run))
 
     async def renew(self, target: Target) -> None:
         """Serve what has changed in the files of `target` as a new revision.
@@ -176,12 +175,19 @@ class Declarer:
             plan = alias_plan(active, aliases, author=order.author)
         else:
             try:
-                await self._deployer.proven(order)
+                with await in_thread(self._source.mark, order.name, order.content):
+                    await self._deployer.proven(order)
             except HayserveError:
                 await self._deployer.discard(order)
                 raise
             plan = deploy_plan(order, None, aliases=aliases)
         await in_thread(self._ledger.activate, plan, coordinator=self._members.id)
+
+    async def _collect(self) -> None:
+        """Take away the files that a server which was killed left behind."""
+        active = (await in_thread(self._ledger.snapshot)).active
+        digests = {(one.name, one.revision.content.digest) for one in active}
+        await in_thread(self._source.collect, digests)
 
     async def _take_out_unkept(self) -> None:
         for active in (await in_thread(self._ledger.snapshot)).active:
@@ -211,7 +217,7 @@ class Declarer:
         return Declared(order, declared_digest(order.content, order.aliases or ()))
 
     async def _note(self, target: Target, digest: str) -> None:
-        entry = Entry(self._run, digest, target.origin)
+        entry = Entry(self._members.run, digest, target.origin)
         await in_thread(self._declarations.note, self._members.node, target.name, entry)
 
     async def _fail(self, target: Target, error: HayserveError, *, digest: str) -> None:
@@ -220,7 +226,7 @@ class Declarer:
             extra={"deployment": target.name, "why": str(error)},
             exc_info=error.__cause__,
         )
-        entry = Entry(self._run, digest, target.origin, as_fields(error))
+        entry = Entry(self._members.run, digest, target.origin, as_fields(error))
         await in_thread(self._declarations.note, self._members.node, target.name, entry)
 
 

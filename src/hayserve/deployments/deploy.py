@@ -112,7 +112,8 @@ class Deployer:
             return decided
 
         try:
-            outcome = await self._change(order.name, decide)
+            with await in_thread(self._source.mark, order.name, order.content):
+                outcome = await self._change(order.name, decide)
         except HayserveError as error:
             await self.discard(order)
             _refuse(error, is_served=self._registry.find(order.name) is not None)
@@ -289,9 +290,9 @@ class Deployer:
     async def _prove_again(self, revision: Revision) -> None:
         if self._prove is None or revision.content.kind == "thing":
             return
-        target = await in_thread(self._source.target, revision)
         try:
-            await self._prove(target)
+            with await in_thread(self._source.mark, revision.name, revision.content):
+                await self._prove(await in_thread(self._source.target, revision))
         except HayserveError as error:
             _log_refusal(revision.name, error)
             _refuse(error, is_served=self._registry.find(revision.name) is not None)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -34,9 +34,11 @@ _OPEN_SECONDS = 0.2  # how often a change under way is looked at, also if nothin
 class Load:
     """A revision that is being loaded, or was: what came of it, and the mark on its files."""
 
+    revision: Revision
+
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     result: Deployment | HayserveError | None = None
-    mark: AbstractContextManager[object] | None = None
+    files: ExitStack = field(default_factory=ExitStack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +98,18 @@ class Follower:
         self._failed: Mapping[str, str] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
         self._expected: Mapping[str, tuple[str, ...]] = {}
-        self._run = ""
         self._has_begun = False
         self._step_begun = 0
         self._settled_at = 0
         self._stepped = asyncio.Event()
 
-    def expect(self, names: Mapping[str, tuple[str, ...]], *, run: str) -> None:
+    def expect(self, names: Mapping[str, tuple[str, ...]]) -> None:
         """Wait with what the server is started with until it is decided what becomes of it.
 
         Args:
             names: Own names, and with each all names that it is to have.
-            run: The run of the server in which that is decided.
         """
-        self._expected, self._run = names, run
+        self._expected = names
 
     async def settled(self) -> None:
         """Return when all that should be served by now is loaded, or has failed."""
@@ -160,7 +160,7 @@ class Follower:
         self._step_begun += 1
         number = self._step_begun
         snapshot = await anyio.to_thread.run_sync(self._ledger.snapshot, self._members.node)
-        self._has_begun = snapshot.declared.get("") == self._run
+        self._has_begun = snapshot.declared.get("") == self._members.run
         self._expected = self._still_expected(snapshot.declared)
         wanted = self._wanted(snapshot)
         self._load_what_is_missing(wanted)
@@ -181,7 +181,9 @@ class Follower:
         if self._has_begun:
             return {}
         return {
-            own: names for own, names in self._expected.items() if declared.get(own) != self._run
+            own: names
+            for own, names in self._expected.items()
+            if declared.get(own) != self._members.run
         }
 
     def _wanted(self, snapshot: Snapshot) -> Mapping[Key, Revision]:
@@ -248,25 +250,25 @@ class Follower:
             logger.info("no_longer_serving", extra={"deployment": name})
 
     def _begin_load(self, key: Key, revision: Revision) -> None:
-        self._loads[key] = one = Load()
+        self._loads[key] = one = Load(revision)
         assert self._tasks is not None
-        self._tasks.start_soon(self._load, one, revision)
+        self._tasks.start_soon(self._load, one)
 
-    async def _load(self, one: Load, revision: Revision) -> None:
+    async def _load(self, one: Load) -> None:
         async with self._limiter:
             with one.scope:
-                one.result = await self._result_of(one, revision)
+                one.result = await self._result_of(one)
         if one.scope.cancelled_caught or one.scope.cancel_called:
-            await self._give_back(one)
+            await self._throw_away(one)
         self._pulse.beat()
 
-    async def _result_of(self, one: Load, revision: Revision) -> Deployment | HayserveError:
-        seconds = self._limits.seconds
+    async def _result_of(self, one: Load) -> Deployment | HayserveError:
+        seconds, revision = self._limits.seconds, one.revision
         try:
-            target = await anyio.to_thread.run_sync(self._source.target, revision)
-            if revision.content.is_stored:
-                one.mark = self._source.mark(revision)
-                one.mark.__enter__()
+            in_thread = anyio.to_thread.run_sync
+            mark = await in_thread(self._source.mark, revision.name, revision.content)
+            one.files.enter_context(mark)
+            target = await in_thread(self._source.target, revision)
             with anyio.fail_after(seconds):
                 return replace(await load(target), number=revision.number)
         except HayserveError as error:
@@ -295,12 +297,17 @@ class Follower:
         one.scope.cancel()
         assert self._tasks is not None
         if one.result is not None:
-            self._tasks.start_soon(self._give_back, one)
+            self._tasks.start_soon(self._throw_away, one)
+
+    async def _throw_away(self, one: Load) -> None:
+        """Give back what is not wanted any more, and its files if nobody else uses them."""
+        await self._give_back(one)
+        content = one.revision.content
+        if content.is_stored:
+            await anyio.to_thread.run_sync(self._source.discard, one.revision.name, content.digest)
 
     async def _give_back(self, one: Load) -> None:
-        with ExitStack() as undoing:
-            if one.mark is not None:
-                undoing.enter_context(_closing(one.mark))
+        with one.files:
             if isinstance(one.result, Deployment):
                 await self._retire(one.result)
 
@@ -379,9 +386,3 @@ class Follower:
 
 def _key(revision: Revision) -> Key:
     return revision.name, revision.number
-
-
-def _closing(mark: AbstractContextManager[object]) -> ExitStack:
-    stack = ExitStack()
-    stack.push(mark)
-    return stack

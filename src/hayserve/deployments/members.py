@@ -29,12 +29,14 @@ class Worker:
         id: What it is called in answers to a change.
         node: The machine it runs on.
         pid: Its number there.
+        run: The run of the server that it belongs to.
         failed: What it cannot serve although it should, by name.
     """
 
     id: str
     node: str
     pid: int
+    run: str
     failed: Mapping[str, str]
 
     @property
@@ -50,6 +52,7 @@ class Members:
 
     Args:
         database: Where the list is kept.
+        run: The run of the server that this worker belongs to.
         node: What this machine is called.
         clock: Counts seconds.
     """
@@ -58,11 +61,13 @@ class Members:
         self,
         database: Database,
         *,
+        run: str = "",
         node: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self.node = this_node() if node is None else node
+        self.run = run
         self._clock = clock
         self._signs: dict[str, tuple[int, float]] = {}
         self.id = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -106,10 +111,14 @@ class Members:
             with self._database.writing() as connection:
                 connection.execute(delete(workers).where(workers.c.id.in_(dead)))
         return {
-            row.id: Worker(row.id, row.node, row.pid, row.failed)
+            row.id: Worker(row.id, row.node, row.pid, row.run, row.failed)
             for row in rows
             if row.id not in dead
         }
+
+    def is_alone(self) -> bool:
+        """Whether no worker of another run of the server lives."""
+        return all(worker.run == self.run for worker in self.live().values())
 
     def _lives(self, row: Any) -> bool:
         if row.id == self.id:
@@ -130,6 +139,7 @@ class Members:
             "pid": pid,
             "beat": 0,
             "started_at": started_at(pid),
+            "run": self.run,
             "failed": {},
         }
 

@@ -1,7 +1,7 @@
 """Gives the code of a revision: its files on this machine, or the thing in memory."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from hayserve.deployments.bundle import Bundle
@@ -77,13 +77,17 @@ class Source:
             thing=thing,
         )
 
-    def mark(self, revision: Revision) -> AbstractContextManager[object]:
-        """Keep the files of a revision on the disk until what is returned is closed."""
-        return self._folders.mark(revision.name, revision.content.digest)
+    def mark(self, name: str, content: Content) -> AbstractContextManager[object]:
+        """Keep the files of `content` on the disk, when they are there, until this is left."""
+        return self._folders.mark(name, content.digest) if content.is_stored else nullcontext()
 
     def discard(self, name: str, digest: str) -> None:
         """Take the files of a bundle away that turned out to be of no use."""
         self._folders.take_away(name, digest)
+
+    def collect(self, keep: Collection[tuple[str, str]]) -> None:
+        """Take away what no process runs, but for the names and digests in `keep`."""
+        self._folders.collect(keep)
 
     def _thing(self, name: str) -> object:
         try:

@@ -117,7 +117,7 @@ def create_app(
     """
     settings, role = settings or load(), role or Role()
     things = {target.name: target for target in targets or () if target.kind == "thing"}
-    parts = parts_of(settings, things=things, prove=prove)
+    parts = parts_of(settings, things=things, prove=prove, run=role.run)
     key = None if settings.insecure else role.key or LocalKey()
     start = Start(
         targets,

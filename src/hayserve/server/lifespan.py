@@ -131,14 +131,14 @@ class Lifespan:
         """Load what is named now and what was deployed earlier, and follow what changes."""
         role, follower = self._start.role, self._parts.follower
         own = self._targets()
-        follower.expect({one.name: (one.name, *one.aliases) for one in own}, run=role.run)
+        follower.expect({one.name: (one.name, *one.aliases) for one in own})
         async with anyio.create_task_group() as tasks:
             await tasks.start(follower.run)
             if not role.declares:
                 await follower.begun()  # until then another worker answers
             task_status.started()
             if role.declares:
-                await self._parts.declarer.declare(own, run=role.run)
+                await self._parts.declarer.declare(own)
                 await follower.settled()
                 await self._parts.declarer.finish()
             self._start.when_loaded(self._parts.registry)

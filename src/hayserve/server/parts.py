@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from hayserve.deployments.code_folders import CodeFolders
 from hayserve.deployments.declarations import Declarations
@@ -27,6 +28,7 @@ from hayserve.settings import Settings
 from hayserve.storage.database import Database
 
 _MB = 1024 * 1024
+_NO_THINGS: Mapping[str, Target] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,20 @@ class Parts:
     rules: Rules
 
 
-def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -> Parts:
+def parts_of(
+    settings: Settings,
+    *,
+    things: Mapping[str, Target] = _NO_THINGS,
+    prove: bool = True,
+    run: str = "",
+) -> Parts:
     """Make the parts; none of them does anything yet.
+
+    Args:
+        settings: The settings.
+        things: What a program gives the application to serve, by name.
+        prove: Whether what is deployed is first tried out in a process of its own.
+        run: What this run of the server is called, by all its workers.
 
     Raises:
         Misconfigured: The URL of the database is of no kind that is known.
@@ -73,7 +87,7 @@ def parts_of(settings: Settings, *, things: Mapping[str, Target], prove: bool) -
     folders = CodeFolders(settings.data_dir / "bundles")
     source = Source(revisions, folders, things)
     books = Books(ledger, Declarations(database), revisions, source)
-    members, pulse, rules = Members(database), Pulse(database), _rules(settings)
+    members, pulse, rules = Members(database, run=run), Pulse(database), _rules(settings)
     retirements = Retirements(registry)
     prover = _prover(settings) if prove else None
     seconds = settings.setup_timeout

@@ -126,6 +126,7 @@ workers = Table(
     Column("pid", Integer, nullable=False),
     Column("beat", Integer, nullable=False),
     Column("started_at", Float, nullable=False),
+    Column("run", String(64), nullable=False),
     Column("failed", JSON, nullable=False),
 )
 

@@ -127,6 +127,7 @@ def _workers() -> None:
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("beat", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.Float(), nullable=False),
+        sa.Column("run", sa.String(length=64), nullable=False),
         sa.Column("failed", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
     )
