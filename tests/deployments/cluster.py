@@ -1,4 +1,4 @@
-"""Several workers of one server in one process, on one database: what processes are, minus those."""
+"""Several workers of one server in one process, on one database."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,10 +9,14 @@ import anyio
 import anyio.to_thread
 
 from hayserve.deployments.bundle import Bundle
+from hayserve.deployments.change import Answer, Change, Reached, Stage
+from hayserve.deployments.deploy import Prove
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.ledger import Ledger
+from hayserve.deployments.members import Members
 from hayserve.deployments.order import Order, Outcome
 from hayserve.deployments.target import Target
+from hayserve.errors import HayserveError, as_fields
 from hayserve.server.parts import Parts, parts_of
 from hayserve.settings import load
 
@@ -60,6 +64,47 @@ class Worker:
     def ledger(self) -> Ledger:
         return Ledger(self.parts.database)
 
+    def prove_with(self, prove: Prove) -> None:
+        """Have what is deployed here tried out by `prove`."""
+        self.parts.deployer._prove = prove  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+    def leads(self, name: str) -> bool:
+        """Whether a change of `name` is led here."""
+        return self.parts.deployer._rollout.leads(name)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+    def has_answered(self, change: Change, reached: Reached) -> bool:
+        """Whether it has come so far with a change."""
+        answer = self.ledger.answers(change.id).get(self.parts.members.id)
+        return answer is not None and answer.reached == reached
+
+
+class Puppet:
+    """A worker that says what the test wants it to, and nothing else."""
+
+    def __init__(self, beside: Worker) -> None:
+        self._beside = beside
+        self._members = Members(beside.parts.database)
+        self._members.join()
+        self.id = self._members.id
+
+    async def bring_to(self, stage: Stage) -> Change:
+        """Answer until the change that is under way has come to `stage`."""
+        answers: dict[Stage, Reached] = {"loading": "loaded", "holding": "held"}
+        while True:
+            await until(lambda: self._beside.ledger.snapshot().open_changes)
+            for change in self._beside.ledger.snapshot().open_changes:
+                if change.stage == stage:
+                    return change
+                self.answer(change, answers[change.stage])
+            await anyio.sleep(0.005)
+
+    def answer(self, change: Change, reached: Reached, error: HayserveError | None = None) -> None:
+        fields = None if error is None else as_fields(error)
+        self._beside.ledger.answer(change.id, Answer(self.id, reached, fields))
+
+    def leave(self) -> None:
+        self._members.leave()
+
 
 def closed(folder: Path) -> list[str]:
     """What was closed so far."""
@@ -70,7 +115,7 @@ def closed(folder: Path) -> list[str]:
 async def until(condition: Any) -> None:
     """Wait for what happens in other tasks."""
     with anyio.fail_after(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - nothing else tells
             await anyio.sleep(0.005)
 
 

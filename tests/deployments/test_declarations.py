@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from deployments.books import Book, book
 
+from deployments.books import Book, book
 from hayserve.deployments.change import Declaration, DeclaredFailure
 from hayserve.deployments.declarations import Declarations, Entry
 from hayserve.errors import DeployRefused, as_fields

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from deployments.books import Book, book
 
+from deployments.books import Book, book
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.history import History, earlier, last_served
 from hayserve.deployments.plan import Plan, alias_plan

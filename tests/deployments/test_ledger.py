@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from deployments.books import Book, book
 from sqlalchemy import insert, select
 
+from deployments.books import Book, book
 from hayserve.deployments.change import Answer
 from hayserve.deployments.ledger import Busy, Outdated
 from hayserve.deployments.plan import Plan, alias_plan

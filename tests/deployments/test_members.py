@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deployments.books import Book, book
 from sqlalchemy import update
 
+from deployments.books import Book, book
 from hayserve.deployments.members import (
     DEAD_AFTER_SECONDS,
     Members,

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from deployments.books import Book, book, bundle
 from sqlalchemy import delete, func, select, update
 
+from deployments.books import Book, book, bundle
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.revision import Content
 from hayserve.deployments.revisions import declared_digest

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
-from deployments.cluster import Puppet, closed, cluster, until, worker
 from sqlalchemy import insert
 
+from deployments.cluster import Puppet, closed, cluster, until, worker
 from hayserve.deployments import rollout
 from hayserve.deployments.change import Stage
 from hayserve.deployments.order import Outcome
@@ -43,7 +44,7 @@ async def test_what_one_worker_cannot_load_is_served_by_none(
     async with cluster(database_url, tmp_path) as workers:
         await workers[0].deploy("hello", "one")
         once = f"Path({str(tmp_path / 'first')!r}).mkdir()"  # fails for whoever comes second
-        with pytest.raises(DeployRefused, match="cannot be served by process .* FileExistsError"):
+        with pytest.raises(DeployRefused, match=r"cannot be served by process .* FileExistsError"):
             await workers[0].deploy("hello", "two", setup=once, overwrite=True)
 
         assert [one.says("hello") for one in workers] == ["one", "one"]
@@ -62,7 +63,7 @@ async def test_no_worker_answers_with_the_old_revision_once_one_has_answered_wit
             while not done:
                 found = await workers[number].parts.registry.for_run("hello")
                 seen.append(int(str(found.wrapper.run_api())))
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
         async with anyio.create_task_group() as tasks:
             for number in range(3):
@@ -90,24 +91,25 @@ async def test_the_replaced_revision_is_closed_when_its_last_run_has_ended(
 async def test_a_worker_that_does_not_answer_is_named_and_nothing_changes(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with (
-        worker(sqlite_url, tmp_path, setup_timeout=1) as one,
-        worker(sqlite_url, tmp_path) as other,
-    ):
+    async with worker(sqlite_url, tmp_path, setup_timeout=1) as one:
         await one.deploy("hello", "one")
-        stuck = other.parts.follower
-        async with anyio.create_task_group() as tasks:
-            stuck._limiter = anyio.Semaphore(0)  # pyright: ignore[reportPrivateUsage] - it hangs
-            with pytest.raises(NotReady, match=r"Not every worker answered within 1 s: process"):
-                await one.deploy("hello", "two", overwrite=True)
-            tasks.cancel_scope.cancel()
+        Puppet(one)
+        with pytest.raises(NotReady, match=r"Not every worker answered within 1 s: process"):
+            await one.deploy("hello", "two", overwrite=True)
 
-        assert [one.says("hello"), other.says("hello")] == ["one", "one"]
+        assert one.says("hello") == "one"
 
 
 async def test_a_worker_that_died_is_not_waited_for(sqlite_url: str, tmp_path: Path) -> None:
     async with cluster(sqlite_url, tmp_path, size=1) as [only]:
-        row = {"id": "dead", "pid": 2**22 - 1, "beat": 0, "started_at": 1.0, "failed": {}, "run": ""}
+        row = {
+            "id": "dead",
+            "pid": 2**22 - 1,
+            "beat": 0,
+            "started_at": 1.0,
+            "failed": {},
+            "run": "",
+        }
         with only.parts.database.writing() as connection:
             connection.execute(insert(workers_table).values(**row, node=only.parts.members.node))
 
@@ -120,7 +122,7 @@ async def test_a_worker_that_joins_while_requests_are_held_is_waited_for(
     monkeypatch.setattr(rollout, "HOLD_SECONDS", 0.3)
     async with cluster(sqlite_url, tmp_path, size=1) as [only]:
         row = {"id": "joins", "pid": 1, "beat": 0, "started_at": 1.0, "failed": {}, "run": ""}
-        commit = only.parts.deployer._rollout._ledger.commit  # pyright: ignore[reportPrivateUsage]
+        commit = only.parts.deployer._rollout._ledger.commit  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
         def join_first(change: object) -> bool:
             with only.parts.database.writing() as connection:
@@ -129,7 +131,7 @@ async def test_a_worker_that_joins_while_requests_are_held_is_waited_for(
                 )
             return commit(change)  # pyright: ignore[reportArgumentType]
 
-        monkeypatch.setattr(only.parts.deployer._rollout._ledger, "commit", join_first)  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(only.parts.deployer._rollout._ledger, "commit", join_first)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         with pytest.raises(NotReady, match=r"Not every worker answered|kept joining"):
             await only.deploy("hello", "one")
 
@@ -209,7 +211,8 @@ async def test_a_deploy_that_is_given_up_leaves_nothing_open(
             await each.parts.follower.settled()
             found = await each.parts.registry.for_run("hello")  # nothing is held back any more
             assert found.number == (2 if is_made else 1)
-        await until(lambda: closed(tmp_path) == ["one" if is_made else "two"] * 2)
+        if stage != "loading":  # else it may not even have been loaded
+            await until(lambda: closed(tmp_path) == ["one" if is_made else "two"] * 2)
         assert (await other.deploy("hello", "three", overwrite=True)).revision == 3
 
 
@@ -294,10 +297,7 @@ async def test_requests_wait_while_they_are_held_back_and_others_go_on(
                 lambda: one.deploy("hello", "two", overwrite=True, aliases=("old", "new"))
             )
             change = await puppet.bring_to("holding")
-            await until(lambda: one.parts.members.id in one.ledger.answers(change.id))
-            await until(
-                lambda: one.ledger.answers(change.id)[one.parts.members.id].reached == "held"
-            )
+            await until(lambda: one.has_answered(change, "held"))
             for name in ("hello", "old", "new", "other"):
                 tasks.start_soon(ask, name)
             await until(lambda: found)
@@ -350,7 +350,7 @@ async def test_what_a_worker_cannot_load_is_told_with_the_worker_and_the_cause(
 
 @pytest.mark.parametrize("is_failed", [True, False])
 async def test_what_is_made_is_made_also_if_a_worker_does_not_confirm_it(
-    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_failed: bool
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_failed: bool
 ) -> None:
     monkeypatch.setattr(rollout, "CONFIRM_SECONDS", 30 if is_failed else 0.2)
     outcomes: list[Outcome] = []
@@ -364,10 +364,7 @@ async def test_what_is_made_is_made_also_if_a_worker_does_not_confirm_it(
             tasks.start_soon(deploy)
             change = await puppet.bring_to("committed")
             if is_failed:
-                await until(lambda: one.says("hello"))
-                await until(
-                    lambda: one.ledger.answers(change.id)[one.parts.members.id].reached == "serving"
-                )
+                await until(lambda: one.has_answered(change, "serving"))
                 puppet.answer(change, "failed", DeployRefused("No."))
         [outcome] = outcomes
         assert outcome.workers == 1
@@ -391,11 +388,11 @@ async def test_a_change_that_others_end_again_and_again_is_given_up(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with worker(sqlite_url, tmp_path) as one:
-        Puppet(one)
+        puppet = Puppet(one)
 
         async def disturb() -> None:
             while True:
-                change = await one.open_change("loading")
+                change = await puppet.bring_to("loading")
                 one.ledger.end(change.id, stage="aborted")
 
         async with anyio.create_task_group() as tasks:
@@ -408,7 +405,7 @@ async def test_a_change_that_others_end_again_and_again_is_given_up(
 async def test_a_change_that_is_under_way_for_too_long_is_not_waited_for(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with worker(sqlite_url, tmp_path, setup_timeout=0.4) as one:
+    async with worker(sqlite_url, tmp_path, setup_timeout=1) as one:
         puppet = Puppet(one)
         plan = Plan("hello", "undeploy", None)
         change = one.ledger.begin(plan, coordinator=puppet.id)
@@ -433,7 +430,7 @@ async def test_a_change_that_could_not_be_ended_is_ended_when_the_database_answe
             tasks.start_soon(deploy)
             change = await puppet.bring_to("loading")
             one.parts.database.close()
-        await until(lambda: not one.parts.deployer._rollout.leads("hello"))  # pyright: ignore[reportPrivateUsage]
+        await until(lambda: not one.leads("hello"))
         one.parts.database.open()
         puppet.leave()
         await until(lambda: one.ledger.stage(change.id) == "aborted")

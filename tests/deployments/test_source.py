@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from deployments.books import Book, book, bundle
 
+from deployments.books import Book, book, bundle
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.code_folders import CodeFolders
 from hayserve.deployments.revision import NOBODY, Content, Revision

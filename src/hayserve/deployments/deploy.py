@@ -141,7 +141,7 @@ class Deployer:
         outcome = await self._change(name, decide)
         if purge and not await self._purge(name):
             note = "It was deployed again meanwhile: its past stays."
-        return replace(outcome, note=outcome.note or note)
+        return replace(outcome, note=" ".join(filter(None, (outcome.note, note))))
 
     async def rollback(
         self, name: str, *, to: int | None = None, author: Author = NOBODY
