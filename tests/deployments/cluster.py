@@ -121,11 +121,16 @@ async def until(condition: Any) -> None:
 
 @asynccontextmanager
 async def worker(
-    url: str, folder: Path, *, things: Mapping[str, Target] | None = None, **settings: Any
+    url: str,
+    folder: Path,
+    *,
+    things: Mapping[str, Target] | None = None,
+    run: str = "",
+    **settings: Any,
 ) -> AsyncGenerator[Worker]:
     """One worker, which follows."""
     known = load(data_dir=folder / "data", database_url=url, **settings)
-    parts = parts_of(known, things=things or {}, prove=False)
+    parts = parts_of(known, things=things or {}, prove=False, run=run)
     await anyio.to_thread.run_sync(parts.database.open)
     await anyio.to_thread.run_sync(parts.members.join)
     async with AsyncExitStack() as stack:

@@ -37,3 +37,9 @@ def test_files_that_cannot_be_served_are_refused() -> None:
         RULES.check(order(pipeline_wrapper="#" * 101))
     with pytest.raises(TooLarge):
         RULES.check(order(pipeline_wrapper="", a="", b=""))
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), {1, 2}, b"bytes"])
+def test_parameters_that_json_cannot_say_are_refused(value: object) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be written as JSON"):
+        RULES.check(Order("it", None, kind="thing", parameters={"a": value}))

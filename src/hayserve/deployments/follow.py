@@ -302,9 +302,13 @@ class Follower:
     async def _throw_away(self, one: Load) -> None:
         """Give back what is not wanted any more, and its files if nobody else uses them."""
         await self._give_back(one)
-        content = one.revision.content
-        if content.is_stored:
-            await anyio.to_thread.run_sync(self._source.discard, one.revision.name, content.digest)
+        name, content = one.revision.name, one.revision.content
+        if not content.is_stored:
+            return
+        try:
+            await anyio.to_thread.run_sync(self._source.discard, name, content.digest)
+        except OSError as error:
+            logger.warning("files_stay", extra={"deployment": name, "why": str(error)})
 
     async def _give_back(self, one: Load) -> None:
         with one.files:

@@ -1,7 +1,9 @@
 """Says what may be deployed, before anything is tried."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hayserve.deployments.bundle import (
     check_alias,
@@ -10,6 +12,7 @@ from hayserve.deployments.bundle import (
     check_wrapper_is_in,
 )
 from hayserve.deployments.order import Order
+from hayserve.errors import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,29 @@ class Rules:
         """Refuse what need not be tried.
 
         Raises:
-            InvalidRequest: A name cannot be used, or it is too large.
+            InvalidRequest: A name cannot be used, or its parameters cannot be kept.
+            TooLarge: Its files are too large, or too many.
             DeployRefused: It has no `pipeline_wrapper.py`.
         """
         self.check_names(order.names)
+        check_parameters(order.parameters)
         if order.bundle is not None:
             if order.kind == "folder":
                 check_wrapper_is_in(order.bundle)
             check_size(order.bundle, most_bytes=self.most_bytes, most_files=self.most_files)
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters of `setup()` that cannot be kept.
+
+    Raises:
+        InvalidRequest: They are more than JSON can say.
+    """
+    try:
+        json.dumps(dict(parameters), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(
+            f"The parameters of `setup()` cannot be written as JSON: {error}.",
+            hint="Give texts, numbers, lists and objects of these; `setup()` makes the rest.",
+            param="parameters",
+        ) from None

@@ -14,6 +14,7 @@ from starlette.routing import Route
 import hayserve
 from hayserve.deployments.bundle import check_alias, check_name
 from hayserve.deployments.reserved import RESERVED
+from hayserve.deployments.rules import check_parameters
 from hayserve.deployments.target import Target
 from hayserve.errors import NameTaken
 from hayserve.protocols.admin.routes import Admin
@@ -59,7 +60,7 @@ class Application(Starlette):
             description: What it does, in one line; a wrapper has its own.
 
         Raises:
-            InvalidRequest: A name cannot be used.
+            InvalidRequest: A name or the parameters cannot be used.
             NameTaken: It was given before.
 
         Example:
@@ -76,6 +77,7 @@ class Application(Starlette):
         check_name(name, reserved=RESERVED)
         for alias in aliases:
             check_alias(alias, reserved=RESERVED)
+        check_parameters(parameters or {})
         if name in self._things:
             raise NameTaken(f"{name!r} was given to the application before.")
         self._things[name] = Target(

@@ -36,6 +36,8 @@ _ARCHIVE_QUERY = (
     "check",
 )
 
+_MOST_DIGITS = 9
+
 Content = Annotated[bytes, BeforeValidator(_content)]
 
 
@@ -175,9 +177,9 @@ def number(query: QueryParams, name: str) -> int:
         InvalidRequest: It is none, or absent.
     """
     text = query.get(name, "")
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
         raise InvalidRequest(
-            f"{name!r} is the number of a revision, such as 1, not {text!r}.", param=name
+            f"{name!r} is the number of a revision, such as 1, not {text[:20]!r}.", param=name
         )
     return int(text)
 
