@@ -7,12 +7,19 @@ import pytest
 
 from hayserve import errors
 from hayserve.errors import (
+    DeployRefused,
     HayserveError,
     InvalidInput,
     InvalidRequest,
+    Misconfigured,
+    NameTaken,
     NotFound,
+    NotReady,
     Problem,
+    TooLarge,
     WrapperRefused,
+    as_fields,
+    from_fields,
 )
 
 BRANCH = re.compile(r"^ {4}(?P<lines>[│ ]*[├└]── )?(?P<name>[A-Z]\w+)\b", re.MULTILINE)
@@ -73,3 +80,19 @@ def test_a_refusal_keeps_what_the_wrapper_said(detail: object, message: str) -> 
     assert (refusal.status, refusal.detail, refusal.headers) == (402, detail, {"x-a": "b"})
     assert refusal.message == message
     assert WrapperRefused(402, detail).headers == {}
+
+
+@pytest.mark.parametrize(
+    "kind", [InvalidRequest, TooLarge, NotFound, NameTaken, NotReady, Misconfigured, DeployRefused]
+)
+def test_an_error_is_the_same_in_another_process(kind: type[HayserveError]) -> None:
+    there = from_fields(as_fields(kind("No.", hint="Try.", param="x")))
+    assert type(there) is kind
+    assert (there.message, there.hint, there.param) == ("No.", "Try.", "x")
+
+
+def test_an_error_that_says_more_than_a_message_is_a_refusal_in_another_process() -> None:
+    for error in (WrapperRefused(402, "no"), InvalidInput("no", problems=[])):
+        there = from_fields(as_fields(error))
+        assert type(there) is DeployRefused
+        assert there.message == "no"

@@ -207,8 +207,13 @@ async def test_a_failure_that_was_undeployed_is_not_listed_by_any_worker(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     target = folder_of(tmp_path, "a")
-    put(target.path, "import nowhere")
-    async with started(sqlite_url, tmp_path, target) as one, worker(sqlite_url, tmp_path) as other:
+    (target.path / "pipeline_wrapper.py").unlink()
+    async with (
+        started(sqlite_url, tmp_path, target) as one,
+        worker(sqlite_url, tmp_path) as other,
+    ):
+        await other.parts.follower.settled()
+        assert [set(failures(each)) for each in (one, other)] == [{"a"}, {"a"}]
         await other.parts.deployer.undeploy("a")
         assert [failures(each) for each in (one, other)] == [{}, {}]
 

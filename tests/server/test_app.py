@@ -1,13 +1,20 @@
 """The application as a whole: every path answers every method in one form."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from haystack import Pipeline
+from haystack.components.agents import Agent
+from haystack.components.builders import PromptBuilder
+from haystack.components.generators.chat import MockChatGenerator
 from starlette.testclient import TestClient
 
-from hayserve import create_app
+from hayserve import BasePipelineWrapper, create_app
+from hayserve.errors import InvalidRequest, NameTaken
+from hayserve.server.app import Application
 from server.serving import Server, put, serving, settings_in
 
 
@@ -123,3 +130,94 @@ def test_the_port_that_is_served_names_the_key(
     app.state.port = 4711
     with TestClient(app, "http://localhost"):
         assert (tmp_path / "state" / "hayserve" / "local-4711.key").is_file()
+
+
+class Greeter(BasePipelineWrapper):
+    def setup(self, word: str = "Hello") -> None:
+        self.word = word
+
+    def run_api(self, name: str = "you") -> str:
+        return f"{self.word}, {name}!"
+
+
+def greeter() -> Greeter:
+    return Greeter()
+
+
+def made(app: Application) -> TestClient:
+    return TestClient(app, "http://localhost", raise_server_exceptions=False)
+
+
+def application(folder: Path) -> tuple[Application, threading.Event]:
+    loaded = threading.Event()
+    app = create_app(settings_in(folder), when_loaded=lambda _: loaded.set(), prove=False)
+    return app, loaded
+
+
+def test_a_program_gives_the_application_what_it_serves(tmp_path: Path) -> None:
+    put(tmp_path / "pipelines" / "hello")
+    pipeline = Pipeline()
+    pipeline.add_component("prompt", PromptBuilder("Hi {{ name }}"))
+    app, loaded = application(tmp_path)
+    app.deploy("class", Greeter, aliases=["gpt"], parameters={"word": "Hi"}, description="Says.")
+    app.deploy("instance", Greeter())
+    app.deploy("function", greeter)
+    app.deploy("pipeline", pipeline)
+    app.deploy("agent", Agent(chat_generator=MockChatGenerator()))
+    with made(app) as http:
+        assert loaded.wait(timeout=10)
+        status = http.get("/status").json()
+        assert status["status"] == "Up!"
+        assert status["pipelines"] == [
+            "hello",
+            "class",
+            "instance",
+            "function",
+            "pipeline",
+            "agent",
+        ]
+        for name, word in (("gpt", "Hi"), ("instance", "Hello"), ("function", "Hello")):
+            assert http.post(f"/{name}/run", json={}).json() == {"result": f"{word}, you!"}
+        assert http.post("/pipeline/run", json={"name": "Ada"}).status_code == 200
+        body = {"model": "agent", "messages": [{"role": "user", "content": "Hi"}]}
+        assert http.post("/v1/chat/completions", json=body).status_code == 200
+
+
+def test_what_a_program_gives_is_served_at_every_start_and_only_then(tmp_path: Path) -> None:
+    for _ in range(2):
+        app, loaded = application(tmp_path)
+        app.deploy("it", Greeter)
+        with made(app) as http:
+            assert loaded.wait(timeout=10)
+            assert http.post("/it/run", json={}).status_code == 200
+            assert http.get("/deployments/it/history").json()["revisions"][0]["revision"] == 1
+    app, loaded = application(tmp_path)
+    with made(app) as http:
+        assert loaded.wait(timeout=10)
+        assert http.post("/it/run", json={}).status_code == 404
+        assert http.get("/status").json()["status"] == "Up!"
+
+
+def test_what_a_program_cannot_give_is_refused_at_once(tmp_path: Path) -> None:
+    app, _ = application(tmp_path)
+    app.deploy("it", Greeter)
+    with pytest.raises(NameTaken, match="'it' was given to the application before"):
+        app.deploy("it", Greeter)
+    for name, aliases in (("status", []), ("a/b", []), ("ok", ["status"]), ("ok", [""])):
+        with pytest.raises(InvalidRequest):
+            app.deploy(name, Greeter, aliases=aliases)
+    with pytest.raises(InvalidRequest, match="cannot be written as JSON"):
+        app.deploy("ok", Greeter, parameters={"word": object()})
+
+
+def test_what_a_program_gives_and_cannot_be_served_is_listed(tmp_path: Path) -> None:
+    app, loaded = application(tmp_path)
+    app.deploy("number", 7)
+    app.deploy("one", Greeter, aliases=["x"])
+    app.deploy("two", Greeter, aliases=["x"])
+    with made(app) as http:
+        assert loaded.wait(timeout=10)
+        status = http.get("/status").json()
+        assert status["pipelines"] == ["one"]
+        failed = {one["name"] for one in status["deployments"] if one["state"] == "Failed"}
+        assert failed == {"number", "two"}

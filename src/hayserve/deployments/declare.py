@@ -186,8 +186,9 @@ class Declarer:
     async def _collect(self) -> None:
         """Take away the files that a server which was killed left behind."""
         active = (await in_thread(self._ledger.snapshot)).active
-        digests = {(one.name, one.revision.content.digest) for one in active}
-        await in_thread(self._source.collect, digests)
+        served = [(one.name, one.revision.content) for one in active]
+        keep = {(name, content.digest) for name, content in served if content.is_stored}
+        await in_thread(self._source.collect, keep)
 
     async def _take_out_unkept(self) -> None:
         for active in (await in_thread(self._ledger.snapshot)).active:

@@ -585,7 +585,7 @@ def test_two_revisions_are_compared(server: Server) -> None:
     diff = server.http.get("/deployments/it/diff", params={"old": 1, "new": 2})
     assert diff.headers["content-type"].startswith("text/x-diff")
     assert "-        return 'one'\n+        return 'two'\n" in diff.text
-    for query in ({"old": 1}, {"old": "x", "new": 1}):
+    for query in ({"old": 1}, {"old": "x", "new": 1}, {"old": "9" * 5000, "new": 1}):
         assert server.http.get("/deployments/it/diff", params=query).status_code == 422
 
 
