@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hayserve.errors import Misconfigured
-from hayserve.server.folder_lock import locked
+from hayserve.server.folder_lock import locked, own_folder
+from server.serving import settings_in
 
 HOLDS = """
 import sys
@@ -66,3 +67,12 @@ def test_a_system_without_such_locks_goes_without(
     monkeypatch.setitem(sys.modules, "fcntl", None)
     with locked(tmp_path, port=1), locked(tmp_path, port=2):
         pass
+
+
+def test_servers_of_one_database_may_share_a_folder(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, database_url="postgresql://localhost/hayserve")
+    with own_folder(settings), own_folder(settings):
+        assert not settings.data_dir.exists()
+    alone = settings_in(tmp_path)
+    with own_folder(alone), pytest.raises(Misconfigured, match="Another server"):
+        own_folder(alone).__enter__()

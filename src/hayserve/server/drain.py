@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from itertools import count
+from math import inf
 from types import FrameType
 from typing import Any, cast
 
@@ -150,17 +152,19 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, unless told to stop before that is done."""
+        has_begun = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._give_up, tasks.cancel_scope)
+            tasks.start_soon(self._give_up, tasks.cancel_scope, has_begun)
             try:
                 await super().startup(sockets)
             except SystemExit:  # so uvicorn leaves when the application does not start
                 self.has_failed = self.should_exit = True
-            tasks.cancel_scope.cancel()
+            has_begun.set()
 
-    async def _give_up(self, starting: anyio.CancelScope) -> None:
-        await self._wait(lambda: self.should_exit, seconds=None)
-        starting.cancel()
+    async def _give_up(self, starting: anyio.CancelScope, has_begun: anyio.Event) -> None:
+        await self._wait(lambda: self.should_exit or has_begun.is_set(), seconds=inf)
+        if not has_begun.is_set():
+            starting.cancel()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_BEAT == 0:
@@ -176,13 +180,12 @@ class Server(uvicorn.Server):
         self.config.timeout_graceful_shutdown = None if self._is_quiet() else 0
         await super().shutdown(sockets)
 
-    async def _wait(self, is_over: Callable[[], bool], *, seconds: float | None) -> None:
-        ticks = 0
-        with anyio.move_on_after(seconds):
-            while not (self.force_exit or is_over()):
-                await self.on_tick(ticks)
-                await anyio.sleep(TICK_SECONDS)
-                ticks += 1
+    async def _wait(self, is_over: Callable[[], bool], *, seconds: float) -> None:
+        ticks = count()
+        end = anyio.current_time() + seconds
+        while (left := end - anyio.current_time()) > 0 and not (self.force_exit or is_over()):
+            await self.on_tick(next(ticks))
+            await anyio.sleep(min(TICK_SECONDS, left))
 
     def _is_quiet(self) -> bool:
         """Whether nothing is under way any more; connections that have been quiet are closed."""

@@ -4,8 +4,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -50,13 +50,16 @@ def supervise(
         settings = settings.model_copy(update={"port": port_of(sockets)})
         held.enter_context(own_folder(settings))
         configure_logs(settings)
+        key = None if settings.insecure else LocalKey()
+        if key is not None:
+            held.enter_context(key.kept_at(settings.key_file or local_key_file(settings.port)))
         orders = Orders(
             settings=settings,
             paths=tuple(paths),
             name=name,
             aliases=tuple(aliases),
             reload=reload,
-            local_key=held.enter_context(_local_key(settings)),
+            local_key=key and key.value,
             sockets=tuple(one.fileno() for one in sockets),
             search_path=tuple(sys.path),
         )
@@ -69,16 +72,6 @@ def supervise(
             when_ready=lambda welcome: print(welcome, file=sys.stderr, flush=True),  # noqa: T201 - for whoever started it
             when_stopping=partial(_close, sockets),
         ).run()
-
-
-@contextmanager
-def _local_key(settings: Settings) -> Generator[str | None]:
-    if settings.insecure:
-        yield None
-        return
-    key = LocalKey()
-    with key.kept_at(settings.key_file or local_key_file(settings.port)):
-        yield key.value
 
 
 def _hire(orders: Orders, role: Role) -> WorkerProcess:

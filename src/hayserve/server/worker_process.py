@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from typing import assert_never
 
 from hayserve.server.orders import Alive, Orders, Ready, Refused, decode
 from hayserve.server.signals import FROM_TERMINAL
@@ -71,13 +72,15 @@ class WorkerProcess:
         *lines, self._said = self._said.split(b"\n")
         for line in lines:
             self.heard_at, self.has_spoken = now, True
-            match decode(line):
+            match sign := decode(line):
                 case Ready(welcome):
                     self.welcome = welcome
                 case Refused() as refusal:
                     self.refusal = refusal
                 case Alive():
                     pass
+                case _:
+                    assert_never(sign)
 
     def ending(self) -> str | None:
         """How it ended, such as "exit code 1" or "SIGKILL"; None while it lives."""
