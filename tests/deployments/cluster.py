@@ -1,12 +1,14 @@
 """Several workers of one server in one process, on one database."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+import psycopg
+from sqlalchemy.engine import make_url
 
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.change import Answer, Change, Reached, Stage
@@ -110,6 +112,21 @@ def closed(folder: Path) -> list[str]:
     """What was closed so far."""
     file = folder / "closed"
     return file.read_text().split() if file.exists() else []
+
+
+@contextmanager
+def outage(server: str, url: str) -> Generator[None]:
+    """While the block lasts one database of that PostgreSQL server takes no connections."""
+    name = make_url(url).database or ""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
 
 
 async def until(condition: Any) -> None:

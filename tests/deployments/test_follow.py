@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from deployments.cluster import Puppet, Worker, closed, cluster, until, worker
+from deployments.cluster import Puppet, Worker, closed, cluster, outage, until, worker
 from hayserve import BasePipelineWrapper
 from hayserve.deployments import follow
 from hayserve.deployments.bundle import Bundle
@@ -204,12 +204,12 @@ async def test_what_the_start_names_waits_until_it_is_decided(tmp_path: Path) ->
         noted = Declarations(one.parts.database)
         one.parts.follower.expect({"it": ("it", "gpt"), "other": ("other",)})
         await activate(one, one.order("it", "one"))
-        await until(lambda: one.parts.registry.loading == {"it", "gpt", "other"})
+        await until(lambda: set(one.parts.registry.loading) == {"it", "gpt", "other"})
         assert one.says("it") is None
         noted.note(one.parts.members.node, "it", Entry("before"))
         noted.note(one.parts.members.node, "it", Entry("now"))
         await until(lambda: one.says("it") == "one")
-        assert one.parts.registry.loading == {"other"}
+        assert set(one.parts.registry.loading) == {"other"}
         noted.note(one.parts.members.node, "", Entry("now"))
         await one.parts.follower.settled()
         await one.parts.follower.begun()
@@ -230,6 +230,7 @@ async def test_a_follower_goes_on_when_the_database_answers_again(
 
 
 async def test_workers_of_several_machines_give_signs_of_life(
+    postgres_server: str,
     postgres_url: str,
     tmp_path: Path,
     *,
@@ -245,9 +246,10 @@ async def test_workers_of_several_machines_give_signs_of_life(
         one.parts.members.leave()  # as if the others had given it up
         await until(lambda: own in one.parts.members.live())
         await until(lambda: one.parts.members.live()[own].failed)
-        one.parts.database.close()
-        await until(lambda: "no_sign_of_life" in [record.message for record in caplog.records])
-        one.parts.database.open()
+        with outage(postgres_server, postgres_url):
+            await until(lambda: "no_sign_of_life" in [record.message for record in caplog.records])
+        await undeploy(one, "it")
+        await until(lambda: not one.parts.members.live()[own].failed)
 
 
 async def test_all_is_given_back_in_the_end(tmp_path: Path) -> None:

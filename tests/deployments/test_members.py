@@ -37,7 +37,7 @@ def test_a_worker_is_on_the_list_from_when_it_joins_until_it_leaves(kept: Book) 
     one, other = Members(kept.database), Members(kept.database)
     for each in (one, other):
         each.join()
-    own = Worker(one.id, this_node(), os.getpid(), {})
+    own = Worker(one.id, this_node(), os.getpid(), "", {})
     assert other.live()[one.id] == own
     assert set(one.live()) == {one.id, other.id}
     assert own.label == f"process {os.getpid()} on {this_node().partition('/')[0]}"
@@ -88,6 +88,17 @@ def test_a_worker_of_another_machine_that_gives_no_sign_is_given_up(kept: Book) 
     assert there.id in here.live()
 
 
+def test_a_worker_is_alone_while_no_other_run_of_the_server_lives(kept: Book) -> None:
+    one, same, other = (Members(kept.database, run=run) for run in ("a", "a", "b"))
+    one.join()
+    same.join()
+    assert one.is_alone()
+    other.join()
+    assert not one.is_alone()
+    other.leave()
+    assert one.is_alone()
+
+
 def test_signs_of_life_are_needed_where_other_machines_can_be(kept: Book) -> None:
     assert kept.members.needs_signs is not kept.database.address.is_sqlite
 
@@ -112,7 +123,9 @@ def test_a_process_began_at_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_that_lives_where_that_is_not_told_began_at_some_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "kill", lambda pid, number: None)
+    def silent(pid: int, number: int) -> None: ...
+
+    monkeypatch.setattr(os, "kill", silent)
     assert started_at(2**22 + 1) == 0.0
 
 

@@ -76,8 +76,21 @@ def test_files_that_are_marked_stay(kept: Book, tmp_path: Path) -> None:
     kept.revisions.save(made)
     served = revision(Content("folder", made.digest))
     path = found.target(served).path
-    with found.mark(served):
+    with found.mark("it", served.content):
         found.discard("it", made.digest)
         assert path.is_dir()
     found.discard("it", made.digest)
     assert not path.exists()
+
+
+def test_files_that_nobody_wants_are_collected(kept: Book, tmp_path: Path) -> None:
+    found, paths = source(kept, tmp_path), list[Path]()
+    for word in ("one", "two", "three"):
+        kept.revisions.save(bundle(word))
+        served = revision(Content("folder", bundle(word).digest))
+        paths.append(found.target(served).path)
+    with found.mark("it", Content("folder", bundle("one").digest)):
+        found.collect({("it", bundle("two").digest)})
+    assert [path.is_dir() for path in paths] == [True, True, False]
+    with found.mark("it", Content("thing", "")):
+        pass  # there is nothing to keep

@@ -221,3 +221,18 @@ def test_what_a_program_gives_and_cannot_be_served_is_listed(tmp_path: Path) -> 
         assert status["pipelines"] == ["one"]
         failed = {one["name"] for one in status["deployments"] if one["state"] == "Failed"}
         assert failed == {"number", "two"}
+
+
+def test_pages_of_named_origins_may_call_what_needs_a_key(tmp_path: Path) -> None:
+    named: list[dict[str, Any]] = [
+        {"cors_allow_origins": ["*"]},
+        {"cors_allow_origins": ["https://app.example"]},
+        {"cors_allow_origin_regex": r"https://.*\.example"},
+        {},
+    ]
+    asked: list[int] = []
+    for settings in named:
+        with serving(tmp_path, insecure=False, root_path="/under", **settings) as server:
+            headers = {"origin": "https://app.example"}
+            asked.append(server.http.get("/under/status", headers=headers).status_code)
+    assert asked == [200, 200, 200, 403]

@@ -12,6 +12,7 @@ from hayserve import create_app
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import targets_at
 from hayserve.errors import Misconfigured
+from hayserve.server.role import Role
 from server.serving import HELLO, Server, greeting, put, serving, settings_in, wrapper
 
 WAITING = wrapper(
@@ -128,7 +129,9 @@ def test_what_is_named_on_the_command_line_is_served_although_it_was_undeployed(
 
 def test_a_folder_that_could_not_be_served_is_tried_again(tmp_path: Path) -> None:
     go = tmp_path / "go"
-    source = wrapper("def run_api(self) -> str:\n    return 'one'", setup=f"open({str(go)!r}).close()")
+    source = wrapper(
+        "def run_api(self) -> str:\n    return 'one'", setup=f"open({str(go)!r}).close()"
+    )
     put(tmp_path / "pipelines" / "a", source)
     with serving(tmp_path) as server:
         assert server.status()["status"] == "Degraded"
@@ -210,7 +213,9 @@ def test_a_file_that_changes_is_loaded_again(tmp_path: Path) -> None:
     def when_loaded(_: Registry) -> None:
         loaded.set()
 
-    app = create_app(settings_in(tmp_path), targets=targets, reload=True, when_loaded=when_loaded, prove=False)
+    app = create_app(
+        settings_in(tmp_path), targets=targets, reload=True, when_loaded=when_loaded, prove=False
+    )
     with TestClient(app, "http://localhost") as http:
         assert loaded.wait(timeout=10)
 
@@ -229,3 +234,27 @@ def test_a_file_that_changes_is_loaded_again(tmp_path: Path) -> None:
             until(name, "one", path=path)
             path.write_text(greeting("two"))
             until(name, "two", path=path)
+
+
+def test_another_worker_of_the_same_run_declares_nothing_and_serves_the_same(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path / "pipelines" / "a", greeting("one"))
+    loaded = [threading.Event(), threading.Event()]
+    roles = [Role(run="run"), Role(2, declares=False, watches=False, run="run")]
+    first, second = (
+        create_app(
+            settings_in(tmp_path),
+            when_loaded=lambda _, event=event: event.set(),
+            role=role,
+            prove=False,
+        )
+        for event, role in zip(loaded, roles, strict=True)
+    )
+    with TestClient(first, "http://localhost") as one:
+        assert loaded[0].wait(timeout=10)
+        with TestClient(second, "http://localhost") as two:
+            assert loaded[1].wait(timeout=10)
+            for http in (one, two):
+                assert http.post("/a/run", json={}).json() == {"result": "one"}
+            assert len(one.get("/status").json()["workers"]) == 2
