@@ -95,13 +95,12 @@ class Rollout:
     async def _begin(self, plan: Plan) -> Change:
         """Open the change, when the one of the same deployment that is under way has ended."""
         with anyio.move_on_after(self._load_seconds):
-            while True:
-                beat = self._pulse.next()
-                change = await self._begun(plan)
-                if change is not None:
-                    self._pulse.beat()
-                    return change
+            beat = self._pulse.next()
+            while (change := await self._begun(plan)) is None:
                 await beat.wait(_LOOK_SECONDS)
+                beat = self._pulse.next()
+            self._pulse.beat()
+            return change
         raise NotReady(
             f"Another change of {plan.name!r} is under way.", hint="Try again in a moment."
         )
@@ -110,15 +109,17 @@ class Rollout:
         change: Change | None = None
         self._led.append(plan.name)
         try:
-            change = await anyio.to_thread.run_sync(
-                lambda: self._ledger.begin(plan, coordinator=self._members.id)
-            )
-        except Busy:
-            pass
+            change = await anyio.to_thread.run_sync(self._opened, plan)
         finally:
             if change is None:
                 self._led.remove(plan.name)
         return change
+
+    def _opened(self, plan: Plan) -> Change | None:
+        try:
+            return self._ledger.begin(plan, coordinator=self._members.id)
+        except Busy:
+            return None
 
     def _end(self, change: Change) -> None:
         """What was committed is done, whatever happened then; what was not never will be."""
