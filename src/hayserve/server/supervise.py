@@ -59,7 +59,7 @@ def supervise(
             name=name,
             aliases=tuple(aliases),
             reload=reload,
-            local_key=key and key.value,
+            local_key=key.value if key else None,
             sockets=tuple(one.fileno() for one in sockets),
             search_path=tuple(sys.path),
         )
