@@ -174,7 +174,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take requests a little longer, then no new ones, then wait for those under way."""
         await self._wait(lambda: False, seconds=self._delay)
-        for listening in [*self.servers, *(sockets or [])]:
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
             listening.close()
         await self._wait(self._is_quiet, seconds=self._patience)
         self.config.timeout_graceful_shutdown = None if self._is_quiet() else 0

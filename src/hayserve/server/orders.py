@@ -109,10 +109,11 @@ def encode(sign: Sign) -> bytes:
 
 
 def decode(line: bytes) -> Sign:
-    match json.loads(line):
-        case {"is": "ready", "welcome": str(welcome)}:
-            return Ready(welcome)
-        case {"is": "refused", **said}:
+    said: dict[str, Any] = json.loads(line)
+    match said.pop("is"):
+        case "ready":
+            return Ready(**said)
+        case "refused":
             return Refused(**said)
         case _:
             return Alive()

@@ -111,7 +111,8 @@ class Supervisor:
 
     def _wait_and_hear(self) -> None:
         speaking = [worker for worker in self._living if not worker.is_mute]
-        select.select([self._signals, *speaking], [], [], TICK_SECONDS)
+        sources: list[Source | WorkerProcess] = [self._signals, *speaking]
+        select.select(sources, [], [], TICK_SECONDS)
         now = time.monotonic()
         away, self._looked_at = now - self._looked_at - TICK_SECONDS, now
         for worker in self._living:
