@@ -5,7 +5,8 @@
     <root>/<name>/<digest>.lock      locked by the processes that run code from there
 
 Every file appears under its name only when it is complete, so that a process that is killed leaves
-a whole bundle or none.
+a whole bundle or none. What a power cut leaves is put right by the next `place`: the truth is in
+the database.
 """
 
 import hashlib
@@ -167,16 +168,12 @@ def _write_folder(folder: Path, bundle: Bundle) -> None:
         for key, data in bundle.files.items():
             file = draft / key
             file.parent.mkdir(parents=True, exist_ok=True)
-            _write_through(file, data)
-        for made in {draft, *(parent for parent in draft.rglob("*") if parent.is_dir())}:
-            _sync_folder(made)
+            file.write_bytes(data)
         draft.rename(folder)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
         if not folder.is_dir():  # else another process was faster: it is the same bundle
             raise
-    _sync_folder(folder.parent)
-    _sync_folder(folder.parent.parent)
 
 
 def _put_right(folder: Path, bundle: Bundle) -> None:
@@ -206,28 +203,11 @@ def _write(file: Path, data: bytes, *, drafts: Path) -> None:
     handle, draft = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=drafts)
     os.close(handle)
     try:
-        _write_through(Path(draft), data)
+        Path(draft).write_bytes(data)
         Path(draft).replace(file)
     except OSError:
         Path(draft).unlink(missing_ok=True)
         raise
-    _sync_folder(file.parent)
-
-
-def _write_through(file: Path, data: bytes) -> None:
-    with file.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(PermissionError):  # Windows does not open folders
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _sweep(place: Path) -> None:

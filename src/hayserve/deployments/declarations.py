@@ -1,5 +1,6 @@
 """Keeps in the database what each node was started with, and what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, select
@@ -44,18 +45,19 @@ class Declarations:
             rows = connection.execute(select(declarations).where(of_node))
             return {row.name: Declaration(row.digest, row.error is not None) for row in rows}
 
-    def note(self, node: str, name: str, entry: Entry) -> None:
-        """Note what a node was started with, and what became of it; without a name, that is all."""
-        row = {
-            "node": node,
-            "name": name,
-            "digest": entry.digest,
-            "origin": entry.origin,
-            "run": entry.run,
-            "error": entry.error,
-        }
+    def note(self, node: str, entries: Mapping[str, Entry]) -> None:
+        """Note what a node was started with, and what became of it; the empty name is for all."""
         with self._database.writing() as connection:
-            upsert(connection, declarations, row, keys=["node", "name"])
+            for name, entry in entries.items():
+                row = {
+                    "node": node,
+                    "name": name,
+                    "digest": entry.digest,
+                    "origin": entry.origin,
+                    "run": entry.run,
+                    "error": entry.error,
+                }
+                upsert(connection, declarations, row, keys=["node", "name"])
 
     def forget(self, name: str, *, node: str) -> None:
         """Forget that a node was started with `name`."""

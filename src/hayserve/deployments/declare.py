@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,6 +64,7 @@ class Declarer:
         self._rules = rules
         self._ignore = ignore
         self._at_once = at_once
+        self._proven: set[tuple[str, str]] = set()
 
     async def declare(self, targets: Sequence[Target]) -> None:
         """Serve `targets`, and what was named at the last start and is not any more no longer.
@@ -78,6 +80,10 @@ class Declarer:
             await self._take_out_unkept()
             await self._collect()
         await self._take_out_absent(set(last) - set(own))
+        settled = await in_thread(self._note_unchanged, own, last)
+        new = [target for name, target in own.items() if name not in settled]
+        if is_first:
+            self._proven = await self._prove_together(new)
         limiter = anyio.Semaphore(self._at_once)
 
         async def declare_one(target: Target) -> None:
@@ -85,7 +91,7 @@ class Declarer:
                 await self._declare(target, last=last.get(target.name), at_once=is_first)
 
         async with anyio.create_task_group() as tasks:
-            for target in own.values():
+            for target in new:
                 tasks.start_soon(declare_one, target)
         for target, error in clashes:
             await self._fail(target, error, digest="")
@@ -94,7 +100,8 @@ class Declarer:
 
     async def finish(self) -> None:
         """Tell the other workers that all of the start is served, or listed with its error."""
-        await in_thread(self._declarations.note, self._members.node, "", Entry(self._members.run))
+        all_of_it = {"": Entry(self._members.run)}
+        await in_thread(self._declarations.note, self._members.node, all_of_it)
 
     async def renew(self, target: Target) -> None:
         """Serve what has changed in the files of `target` as a new revision.
@@ -120,6 +127,22 @@ class Declarer:
             await self._fail(target, error, digest=digest)
             return
         await self._note(target, digest)
+
+    def _note_unchanged(
+        self, own: Mapping[str, Target], last: Mapping[str, Declaration]
+    ) -> Collection[str]:
+        """Note in one go what is served as it was declared, and is declared as it was."""
+        origins = {one.name: one.revision.origin for one in self._ledger.snapshot().active}
+        entries: dict[str, Entry] = {}
+        for name, target in own.items():
+            if name not in last or origins.get(name) != target.origin:
+                continue
+            with suppress(HayserveError, OSError):  # it is told when it is looked at by itself
+                digest = self._declared(target).digest
+                if last[name] == Declaration(digest, has_failed=False):
+                    entries[name] = Entry(self._members.run, digest, target.origin)
+        self._declarations.note(self._members.node, entries)
+        return entries
 
     async def _declare(self, target: Target, *, last: Declaration | None, at_once: bool) -> None:
         digest = ""
@@ -174,14 +197,45 @@ class Declarer:
                 return
             plan = alias_plan(active, aliases, author=order.author)
         else:
-            try:
-                with await in_thread(self._source.mark, order.name, order.content):
-                    await self._deployer.proven(order)
-            except HayserveError:
-                await self._deployer.discard(order)
-                raise
+            if (order.name, order.content.digest) not in self._proven:
+                await self._prove(order)
             plan = deploy_plan(order, None, aliases=aliases)
         await in_thread(self._ledger.activate, plan, coordinator=self._members.id)
+
+    async def _prove(self, order: Order) -> None:
+        try:
+            with await in_thread(self._source.mark, order.name, order.content):
+                await self._deployer.proven(order)
+        except HayserveError:
+            await self._deployer.discard(order)
+            raise
+
+    async def _prove_together(self, targets: Sequence[Target]) -> set[tuple[str, str]]:
+        """Try out what is new, many in one process; gives the names and digests that passed."""
+        proven: set[tuple[str, str]] = set()
+
+        async def prove(some: Sequence[Target]) -> None:
+            orders = await in_thread(self._orders, some)
+            # What goes wrong is told when it is tried out by itself.
+            with suppress(HayserveError):
+                names = await self._deployer.proven_together(orders)
+                proven.update((one.name, one.content.digest) for one in orders if one.name in names)
+
+        files = [target for target in targets if target.kind != "thing"]
+        if len(files) > self._at_once:
+            async with anyio.create_task_group() as tasks:
+                for first in range(self._at_once):
+                    tasks.start_soon(prove, files[first :: self._at_once])
+        return proven
+
+    def _orders(self, targets: Sequence[Target]) -> list[Order]:
+        orders: list[Order] = []
+        for target in targets:
+            with suppress(HayserveError, OSError):
+                order = self._declared(target).order
+                self._rules.check(order)
+                orders.append(order)
+        return orders
 
     async def _collect(self) -> None:
         """Take away the files that a server which was killed left behind."""
@@ -219,7 +273,7 @@ class Declarer:
 
     async def _note(self, target: Target, digest: str) -> None:
         entry = Entry(self._members.run, digest, target.origin)
-        await in_thread(self._declarations.note, self._members.node, target.name, entry)
+        await in_thread(self._declarations.note, self._members.node, {target.name: entry})
 
     async def _fail(self, target: Target, error: HayserveError, *, digest: str) -> None:
         logger.error(
@@ -228,7 +282,7 @@ class Declarer:
             exc_info=error.__cause__,
         )
         entry = Entry(self._members.run, digest, target.origin, as_fields(error))
-        await in_thread(self._declarations.note, self._members.node, target.name, entry)
+        await in_thread(self._declarations.note, self._members.node, {target.name: entry})
 
 
 def _order(target: Target, *, ignore: Sequence[str]) -> Order:

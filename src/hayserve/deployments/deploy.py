@@ -48,6 +48,12 @@ class Prove(Protocol):
     async def __call__(self, target: Target, *, check: str | None = None) -> Proof: ...
 
 
+class ProveTogether(Protocol):
+    """Tries many targets out in one go; gives the names of those that can be served."""
+
+    async def __call__(self, targets: Sequence[Target]) -> set[str]: ...
+
+
 class Books(NamedTuple):
     """Where it is written down what is served and was served, and where its files are."""
 
@@ -69,6 +75,7 @@ class Deployer:
         rollout: Brings a change to every worker.
         prove: Tries a revision out before any worker loads it; None tries nothing out.
         rules: What may be deployed.
+        prove_together: Tries many out in one go, at a start; None where that is not possible.
     """
 
     def __init__(
@@ -79,11 +86,13 @@ class Deployer:
         rollout: Rollout,
         prove: Prove | None,
         rules: Rules,
+        prove_together: ProveTogether | None = None,
     ) -> None:
         self._registry = registry
         self._ledger, self._declarations, self._revisions, self._source = books
         self._rollout = rollout
         self._prove = prove
+        self._prove_together = prove_together
         self._rules = rules
 
     async def deploy(self, order: Order) -> Outcome:
@@ -221,6 +230,17 @@ class Deployer:
             _log_refusal(order.name, error)
             raise
 
+    async def proven_together(self, orders: Sequence[Order]) -> set[str]:
+        """Keep the files of what is ordered, and try all of it out; gives the names that passed."""
+        if self._prove_together is None or not orders:
+            return set()
+        targets: list[Target] = []
+        for order in orders:
+            await self._save(order)
+            target_of = self._source.target_of
+            targets.append(await in_thread(target_of, order.name, order.content, order.bundle))
+        return await self._prove_together(targets)
+
     async def discard(self, order: Order) -> None:
         """Forget the files of what was refused, unless a revision has them too."""
         if order.bundle is None:
@@ -304,7 +324,8 @@ class Deployer:
             raise self._not_deployed(name)
         if await in_thread(self._declarations.forget_failures, name):
             return Plan(name, "undeploy", None, author=author)  # until no worker lists it
-        if not (purge and await in_thread(self._revisions.of, name)):
+        known = await in_thread(self._revisions.of, name)
+        if not (purge and known):
             raise self._not_deployed(name)
         return Outcome(name, None)
 

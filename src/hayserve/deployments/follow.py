@@ -5,13 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 
-from hayserve.deployments.change import Active, Answer, Change, Snapshot
+from hayserve.deployments.change import Active, Answer, Change, Snapshot, Stage
 from hayserve.deployments.deployment import Deployment, FailedDeployment
 from hayserve.deployments.ledger import Ledger
 from hayserve.deployments.load import load
@@ -27,6 +28,8 @@ logger = logging.getLogger("hayserve.deployments")
 Key: TypeAlias = tuple[str, int]
 Retire: TypeAlias = Callable[[Deployment], Awaitable[None]]
 
+# While many load, one look has to do for all that were loaded in a moment.
+_PAUSE_SECONDS = 0.05
 _OPEN_SECONDS = 0.2  # how often a change under way is looked at, also if nothing seems to happen
 
 
@@ -135,6 +138,8 @@ class Follower:
             task_status.started()
             while True:
                 await beat.wait(_OPEN_SECONDS if busy else BEAT_SECONDS)
+                if self._registry.loading and not busy:
+                    await anyio.sleep(_PAUSE_SECONDS)
                 beat = self._pulse.next()
                 busy = await self._try_step()
 
@@ -367,12 +372,10 @@ class Follower:
         live.pop(self._members.id, None)
         for change in others:
             if change.coordinator not in live:
-                stage = "done" if change.stage == "committed" else "aborted"
-                await anyio.to_thread.run_sync(
-                    lambda one=change, stage=stage: self._ledger.end(
-                        one.id, stage=stage, reason="the worker that led it ended"
-                    )
-                )
+                stage: Stage = "done" if change.stage == "committed" else "aborted"
+                reason = "the worker that led it ended"
+                end = partial(self._ledger.end, change.id, stage=stage, reason=reason)
+                await anyio.to_thread.run_sync(end)
                 self._pulse.beat()
 
     async def _give_signs(self) -> None:

@@ -1,7 +1,7 @@
 """Keeps in the database what should be served, and every change of it."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -166,7 +166,7 @@ class Ledger:
             Whether it ended so. An aborted change can no longer be committed, a committed one no
             longer be aborted.
         """
-        before: Collection[Stage] = ("committed",) if stage == "done" else ("loading", "holding")
+        before: list[Stage] = ["committed"] if stage == "done" else ["loading", "holding"]
         with self._database.writing() as connection:
             result = connection.execute(
                 update(changes)

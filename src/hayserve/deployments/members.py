@@ -124,7 +124,7 @@ class Members:
         if row.id == self.id:
             return True
         if row.node == self.node:
-            return started_at(row.pid) == row.started_at
+            return bool(started_at(row.pid) == row.started_at)
         beat, seen_at = self._signs.get(row.id, (None, 0.0))
         if beat != row.beat:
             self._signs[row.id] = (row.beat, self._clock())

@@ -69,21 +69,19 @@ class Job:
         limits: What it may cost.
         check: A question to ask once; None to ask none.
         search_path: What `sys.path` is to be.
+        others: More targets, to be loaded one after the other as long as nothing goes wrong.
     """
 
     target: Target
     limits: Limits
     check: str | None
     search_path: tuple[str, ...]
+    others: tuple[Target, ...] = ()
 
     def to_line(self) -> bytes:
-        target = {
-            field.name: getattr(self.target, field.name)
-            for field in fields(Target)
-            if field.name != "thing"
-        }
         return line_of(
-            target=target,
+            target=_said_of(self.target),
+            others=[_said_of(other) for other in self.others],
             limits=asdict(self.limits),
             check=self.check,
             search_path=self.search_path,
@@ -92,15 +90,24 @@ class Job:
     @classmethod
     def from_line(cls, line: bytes) -> "Job":
         said = json.loads(line)
-        target: dict[str, Any] = said["target"]
-        target["path"] = Path(target["path"])
-        target["aliases"] = tuple(target["aliases"])
         return cls(
-            Target(**target),
+            _target_in(said["target"]),
+            others=tuple(map(_target_in, said["others"])),
             limits=Limits(**said["limits"]),
             check=said["check"],
             search_path=tuple(said["search_path"]),
         )
+
+
+def _said_of(target: Target) -> dict[str, Any]:
+    return {
+        field.name: getattr(target, field.name) for field in fields(Target) if field.name != "thing"
+    }
+
+
+def _target_in(said: Mapping[str, Any]) -> Target:
+    known: dict[str, Any] = {**said, "path": Path(said["path"]), "aliases": tuple(said["aliases"])}
+    return Target(**known)
 
 
 def line_of(**said: object) -> bytes:

@@ -9,8 +9,9 @@ import anyio
 import anyio.to_thread
 
 from hayserve.deployments.change import Answer, Change, Reached
-from hayserve.deployments.ledger import Busy, Ledger, Outdated, Plan
+from hayserve.deployments.ledger import Busy, Ledger, Outdated
 from hayserve.deployments.members import Members, Worker
+from hayserve.deployments.plan import Plan
 from hayserve.deployments.pulse import Pulse
 from hayserve.errors import DeployRefused, HayserveError, NotReady, from_fields, sentence
 

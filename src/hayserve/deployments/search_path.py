@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.abc import PathEntryFinder
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
@@ -105,5 +106,11 @@ def is_inside(entry: object, folder: str) -> bool:
 
 def _forget_finders(folder: str) -> None:
     for entry in list(sys.path_importer_cache):
-        if is_inside(entry, folder):
+        if f"{_real(entry)}{os.sep}".startswith(f"{folder}{os.sep}"):
             sys.path_importer_cache.pop(entry, None)
+
+
+@lru_cache(maxsize=4096)
+def _real(entry: str) -> str:
+    """Where a path leads: asked again and again of the folders of all packages there are."""
+    return os.path.realpath(entry)

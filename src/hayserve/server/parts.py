@@ -97,6 +97,7 @@ def parts_of(
         books=books,
         rollout=rollout,
         prove=prover.prove if prover else None,
+        prove_together=prover.prove_together if prover else None,
         rules=rules,
     )
     return Parts(

@@ -91,6 +91,10 @@ async def _proof_of(job: Job, executor: Executor, tell: Tell) -> Proof:
     deployment = await load(job.target)
     tell(phase="describe")
     proof = _described(deployment)
+    tell(good=deployment.name)
+    for other in job.others:
+        await load(other)
+        tell(good=other.name)
     if job.check is not None:
         tell(phase="check")
         answer = await answer_of(deployment, job.check, executor=executor)
