@@ -113,7 +113,7 @@ async def test_what_failed_before_is_taken_out_for_what_cannot_be_loaded(tmp_pat
 async def test_failures_of_all_nodes_are_listed(tmp_path: Path) -> None:
     async with worker("sqlite://", tmp_path) as one:
         error = as_fields(NotFound("No.", hint="Try."))
-        Declarations(one.parts.database).note("there", "it", Entry("run", error=error))
+        Declarations(one.parts.database).note("there", {"it": Entry("run", error=error)})
         await one.parts.follower.settled()
         [failure] = one.parts.registry.failed()
         assert (failure.name, failure.error.code) == ("it", "not_found")
@@ -206,11 +206,11 @@ async def test_what_the_start_names_waits_until_it_is_decided(tmp_path: Path) ->
         await activate(one, one.order("it", "one"))
         await until(lambda: set(one.parts.registry.loading) == {"it", "gpt", "other"})
         assert one.says("it") is None
-        noted.note(one.parts.members.node, "it", Entry("before"))
-        noted.note(one.parts.members.node, "it", Entry("now"))
+        noted.note(one.parts.members.node, {"it": Entry("before")})
+        noted.note(one.parts.members.node, {"it": Entry("now")})
         await until(lambda: one.says("it") == "one")
         assert set(one.parts.registry.loading) == {"other"}
-        noted.note(one.parts.members.node, "", Entry("now"))
+        noted.note(one.parts.members.node, {"": Entry("now")})
         await one.parts.follower.settled()
         await one.parts.follower.begun()
         assert one.parts.registry.loading == frozenset()
