@@ -83,15 +83,12 @@ def parts_of(
         Misconfigured: The URL of the database is of no kind that is known.
     """
     registry, database = Registry(), Database(database_url(settings))
-    ledger, revisions = Ledger(database), Revisions(database)
-    folders = CodeFolders(settings.data_dir / "bundles")
-    source = Source(revisions, folders, things)
-    books = Books(ledger, Declarations(database), revisions, source)
+    books = _books(settings, database, things)
     members, pulse, rules = Members(database, run=run), Pulse(database), _rules(settings)
     retirements = Retirements(registry)
     prover = _prover(settings) if prove else None
     seconds = settings.setup_timeout
-    rollout = Rollout(ledger, members=members, pulse=pulse, load_seconds=seconds)
+    rollout = Rollout(books.ledger, members=members, pulse=pulse, load_seconds=seconds)
     deployer = Deployer(
         registry,
         books=books,
@@ -107,7 +104,7 @@ def parts_of(
         registry=registry,
         follower=Follower(
             registry,
-            ledger=ledger,
+            ledger=books.ledger,
             members=members,
             source=books.source,
             pulse=pulse,
@@ -127,7 +124,7 @@ def parts_of(
             ignore=settings.files_to_ignore_patterns,
             at_once=_at_once(settings),
         ),
-        history=History(ledger, revisions),
+        history=History(books.ledger, books.revisions),
         rules=rules,
     )
 
@@ -137,6 +134,12 @@ def database_url(settings: Settings) -> str:
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     return f"sqlite:///{settings.data_dir.absolute() / 'hayserve.db'}"
+
+
+def _books(settings: Settings, database: Database, things: Mapping[str, Target]) -> Books:
+    revisions = Revisions(database)
+    source = Source(revisions, CodeFolders(settings.data_dir / "bundles"), things)
+    return Books(Ledger(database), Declarations(database), revisions, source)
 
 
 def _at_once(settings: Settings) -> int:
