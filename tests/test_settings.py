@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import AliasChoices
+from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 
 from hayserve.errors import Misconfigured
@@ -36,6 +36,12 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "log_level": ("debug", "DEBUG"),
     "access_log": ("false", False),
     "data_dir": ("data", Path("data")),
+    "setup_timeout": ("60", 60),
+    "setup_memory_mb": ("512", 512),
+    "max_bundle_mb": ("10", 10),
+    "max_bundle_files": ("50", 50),
+    "worker_timeout": ("10", 10),
+    "drain_delay": ("3", 3),
     "use_https": ("true", True),
     "disable_ssl": ("true", True),
 }
@@ -57,7 +63,7 @@ def choices_of(field: FieldInfo) -> list[str]:
 
 def value_of(settings: Settings, name: str) -> Any:
     value = getattr(settings, name)
-    return value.get_secret_value() if name == "key" and value else value
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 @pytest.mark.parametrize("name", FIELDS)

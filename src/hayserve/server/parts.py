@@ -89,14 +89,7 @@ def parts_of(
     prover = _prover(settings) if prove else None
     seconds = settings.setup_timeout
     rollout = Rollout(books.ledger, members=members, pulse=pulse, load_seconds=seconds)
-    deployer = Deployer(
-        registry,
-        books=books,
-        rollout=rollout,
-        prove=prover.prove if prover else None,
-        prove_together=prover.prove_together if prover else None,
-        rules=rules,
-    )
+    deployer = _deployer(registry, books, rollout=rollout, prover=prover, rules=rules)
     return Parts(
         database=database,
         members=members,
@@ -152,6 +145,19 @@ def _prover(settings: Settings) -> Prover:
     return Prover(
         Limits(settings.setup_timeout, settings.setup_memory_mb * _MB),
         python_path=[shared] if shared else [],
+    )
+
+
+def _deployer(
+    registry: Registry, books: Books, *, rollout: Rollout, prover: Prover | None, rules: Rules
+) -> Deployer:
+    return Deployer(
+        registry,
+        books=books,
+        rollout=rollout,
+        prove=prover.prove if prover else None,
+        prove_together=prover.prove_together if prover else None,
+        rules=rules,
     )
 
 
