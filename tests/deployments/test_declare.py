@@ -166,6 +166,12 @@ async def test_what_its_proof_refuses_is_listed(sqlite_url: str, tmp_path: Path)
         assert one.parts.registry.deployments() == []
 
 
+async def test_what_is_not_tried_out_is_served_one_after_the_other(tmp_path: Path) -> None:
+    async with worker("sqlite://", tmp_path, startup_deploy_strategy="sequential") as one:
+        await start(one, folder_of(tmp_path, "a"), folder_of(tmp_path, "b"))
+        assert served(one) == {"a": "one", "b": "one"}
+
+
 async def test_a_start_beside_others_is_a_deploy_to_them(database_url: str, tmp_path: Path) -> None:
     async with started(database_url, tmp_path, run="first") as one:
         targets = [folder_of(tmp_path, "a"), folder_of(tmp_path, "bad")]

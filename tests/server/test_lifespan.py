@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from hayserve import create_app
@@ -39,9 +40,7 @@ def test_a_server_answers_while_it_still_loads(tmp_path: Path) -> None:
             starting = http.get("/readyz")
             assert starting.status_code == 503
             assert starting.json() == {"status": "starting", "loading": ["slow"], "failed": {}}
-            early = http.post("/slow/run", json={})
-            assert (early.status_code, early.headers["retry-after"]) == (503, "1")
-            assert early.json()["detail"] == "'slow' is being loaded."
+            _check_is_being_loaded(http.post("/slow/run", json={}))
             body = {"name": "slow", "files": {"pipeline_wrapper.py": HELLO}, "overwrite": True}
             assert http.post("/deploy_files", json=body).status_code == 503
             assert http.post("/undeploy/slow").status_code == 503
@@ -51,6 +50,11 @@ def test_a_server_answers_while_it_still_loads(tmp_path: Path) -> None:
         assert http.get("/readyz").json() == {"status": "ready", "loading": [], "failed": {}}
         assert http.post("/slow/run", json={}).json() == {"result": "ready"}
         assert http.get("/status").json()["pipelines"] == ["fast", "slow"]
+
+
+def _check_is_being_loaded(answer: Response) -> None:
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["detail"] == "'slow' is being loaded."
 
 
 def test_what_cannot_be_loaded_does_not_keep_the_rest_from_serving(tmp_path: Path) -> None:
@@ -258,3 +262,24 @@ def test_another_worker_of_the_same_run_declares_nothing_and_serves_the_same(
             for http in (one, two):
                 assert http.post("/a/run", json={}).json() == {"result": "one"}
             assert len(one.get("/status").json()["workers"]) == 2
+
+
+@pytest.mark.parametrize("setup", ["raise ValueError('code 3')", "import os; os._exit(3)"])
+def test_all_that_a_server_is_started_with_is_tried_out_before(tmp_path: Path, setup: str) -> None:
+    for name in ("a", "b"):
+        put(tmp_path / "pipelines" / name, greeting(name))
+    put(tmp_path / "pipelines" / "bad", wrapper(setup=setup))
+    put(tmp_path / "pipelines" / "status")
+    (tmp_path / "pipelines" / "empty.yml").write_text("")
+    loaded = threading.Event()
+    app = create_app(
+        settings_in(tmp_path, startup_deploy_strategy="sequential"),
+        when_loaded=lambda _: loaded.set(),
+    )
+    with TestClient(app, "http://localhost") as http:
+        assert loaded.wait(timeout=20)
+        for name in ("a", "b"):
+            assert http.post(f"/{name}/run", json={}).json() == {"result": name}
+        failed = http.get("/readyz").json()["failed"]
+        assert set(failed) == {"bad", "empty", "status"}
+        assert "3" in failed["bad"]
