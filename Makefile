@@ -1,4 +1,4 @@
-.PHONY: help install demo test check fix lock
+.PHONY: help install demo test check soak fix lock
 
 help:  ## Say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -17,6 +17,13 @@ test:  ## Run the whole test suite
 check:  ## Check format, lint, types, imports between rooms and dependencies
 	@scripts/install dev
 	@scripts/check
+
+soak:  ## Prove for half an hour that deploys lose nothing, whatever is killed, and what they cost
+	@scripts/install dev
+	@.venv/bin/python -m soak.redeploy
+	@.venv/bin/python -m soak.kill
+	@.venv/bin/python -m soak.memory
+	@.venv/bin/python -m soak.start
 
 fix:  ## Format the code and mend what can be mended automatically
 	@scripts/install dev

@@ -29,7 +29,7 @@ WORKERS = 3
 STAGES = ("proof", "loading", "holding", "committed", "done")
 VICTIMS = ("worker", "coordinator", "parent", "prover")
 
-SOURCE = '''
+SOURCE = """
 import os, time
 from hayserve import BasePipelineWrapper
 
@@ -40,7 +40,7 @@ class PipelineWrapper(BasePipelineWrapper):
 
     def run_api(self) -> list:
         return ["{label}", os.getpid()]
-'''
+"""
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Redeploys a wrapper that holds 10 MB again and again: its memory is given back.
 
-    python -m soak.memory --redeploys 200
+python -m soak.memory --redeploys 200
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from soak.server import serving, table
 
-SOURCE = '''
+SOURCE = """
 from haystack import Pipeline
 from haystack.components.generators.chat import MockChatGenerator
 from hayserve import BasePipelineWrapper
@@ -22,7 +22,7 @@ class PipelineWrapper(BasePipelineWrapper):
 
     def run_api(self, question: str) -> str:
         return self.model[:{length}].decode()
-'''
+"""
 
 
 def run(

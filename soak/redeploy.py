@@ -1,6 +1,6 @@
 """Redeploys, rolls back and undeploys under load: no request fails, none is answered too late.
 
-    python -m soak.redeploy --workers 4 --redeploys 100 --rollbacks 20 --undeploys 20
+python -m soak.redeploy --workers 4 --redeploys 100 --rollbacks 20 --undeploys 20
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ CLIENTS = 10
 STREAMS = 8
 TOKENS, PAUSE = 40, 0.05
 
-SOURCE = '''
+SOURCE = """
 import time
 from hayserve import BasePipelineWrapper
 
@@ -35,7 +36,7 @@ class PipelineWrapper(BasePipelineWrapper):
         for _ in range({tokens}):
             time.sleep({pause})
             yield self.label + " "
-'''
+"""
 
 
 @dataclass
@@ -61,11 +62,11 @@ class Log:
     """All that happened to one name."""
 
     name: str
-    activations: list[Activation] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    activations: list[Activation] = field(default_factory=list[Activation])
+    seen: list[Seen] = field(default_factory=list[Seen])
+    failed: list[str] = field(default_factory=list[str])
     streams: int = 0
-    cut: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list[str])
 
     def late(self) -> list[Seen]:
         """Answers that were not, or no longer, true when the request began.
@@ -181,17 +182,19 @@ class Driver:
         self._labels[name].append(label)
         source = SOURCE.format(label=label, tokens=TOKENS, pause=PAUSE)
         body = {"name": name, "files": {"pipeline_wrapper.py": source}, "overwrite": True}
-        self._change(name, label, "/deploy_files", body)
+        self._change(name, label, path="/deploy_files", body=body)
 
     def rollback(self, name: str) -> None:
         labels = self._labels[name]
         before = labels.index(self._logs[name].activations[-1].label or "") - 1
-        self._change(name, labels[before], f"/deployments/{name}/rollback", {})
+        self._change(name, labels[before], path=f"/deployments/{name}/rollback", body={})
 
     def undeploy(self, name: str) -> None:
-        self._change(name, None, f"/undeploy/{name}", {})
+        self._change(name, None, path=f"/undeploy/{name}", body={})
 
-    def _change(self, name: str, label: str | None, path: str, body: dict[str, object]) -> None:
+    def _change(
+        self, name: str, label: str | None, *, path: str, body: Mapping[str, object]
+    ) -> None:
         activation = Activation(label, time.monotonic(), float("inf"))
         self._logs[name].activations.append(activation)
         with self._server.client() as client:

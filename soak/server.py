@@ -21,7 +21,7 @@ class Server:
 
     def __init__(self, folder: Path, *arguments: str, database_url: str | None = None) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
         self._arguments = arguments
@@ -121,9 +121,7 @@ class Server:
 
 
 @contextmanager
-def serving(
-    folder: Path, *arguments: str, database_url: str | None = None
-) -> Generator[Server]:
+def serving(folder: Path, *arguments: str, database_url: str | None = None) -> Generator[Server]:
     """A server for as long as the block lasts."""
     server = Server(folder, *arguments, database_url=database_url)
     try:
@@ -175,7 +173,7 @@ def _command(pid: int) -> bytes:
     return b""
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import httpx2
 
-from soak.server import Server, _free_port, descendants, rss, table  # pyright: ignore[reportPrivateUsage]
+from soak.server import Server, descendants, free_port, rss, table
 
 HAYHOOKS = "hayhooks==2.1.0"
-SOURCE = '''
+SOURCE = """
 from haystack import Pipeline
 from haystack.components.builders import PromptBuilder
 from hayhooks import BasePipelineWrapper
@@ -32,7 +32,7 @@ class PipelineWrapper(BasePipelineWrapper):
 
     def run_api(self, question: str) -> str:
         return self.pipeline.run({{"prompt": {{"question": question}}}})["prompt"]["prompt"]
-'''
+"""
 
 
 class Hayhooks:
@@ -41,7 +41,7 @@ class Hayhooks:
     def __init__(self, program: Path, folder: Path) -> None:
         self._program = program
         self._folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
