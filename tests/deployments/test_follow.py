@@ -216,6 +216,28 @@ async def test_what_the_start_names_waits_until_it_is_decided(tmp_path: Path) ->
         assert one.parts.registry.loading == frozenset()
 
 
+async def test_a_worker_waits_until_the_start_has_ended_also_with_nothing_to_load(
+    tmp_path: Path,
+) -> None:
+    async with worker("sqlite://", tmp_path, run="now") as one:
+        begun = False
+
+        async def begin() -> None:
+            nonlocal begun
+            await one.parts.follower.begun()
+            begun = True
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(begin)
+            for _ in range(2):
+                await one.parts.follower.settled()
+                await anyio.wait_all_tasks_blocked()
+            assert not begun
+            entries = {"": Entry("now")}
+            Declarations(one.parts.database).note(one.parts.members.node, entries)
+        assert begun
+
+
 async def test_a_follower_goes_on_when_the_database_answers_again(
     sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
