@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from hayserve.deployments.change import Active
 from hayserve.deployments.declarations import Declarations
+from hayserve.deployments.deployment import Origin
 from hayserve.deployments.history import earlier, last_served
 from hayserve.deployments.ledger import Ledger, Outdated
 from hayserve.deployments.members import Worker
@@ -38,7 +39,13 @@ R = TypeVar("R")
 
 logger = logging.getLogger("hayserve.deployments")
 
-_STAYS = "Its files stay where they are; it is served again when they change, or by a deploy."
+# What becomes of what a server was started with, when it is undeployed.
+_STAYS: Mapping[Origin, str] = {
+    "pipelines dir": "Its files stay where they are; it is served again when they change, or by a "
+    "deploy.",
+    "command line": "What it was made of stays where it is; a server that is started with it "
+    "serves it again.",
+}
 _TRIES = 5
 
 
@@ -144,7 +151,7 @@ class Deployer:
             nonlocal note
             if active is None:
                 return await self._forget(name, purge=purge, author=author)
-            note = "" if active.revision.origin == "deployed" else _STAYS
+            note = _STAYS.get(active.revision.origin, "")
             return Plan(name, "undeploy", active, author=author)
 
         outcome = await self._change(name, decide)

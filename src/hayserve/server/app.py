@@ -129,13 +129,15 @@ def create_app(
         role=role,
         when_loaded=when_loaded,
     )
-    return Application(
+    app = Application(
         things,
         routes=_routes(parts, key),
         middleware=_middleware(settings),
         exception_handlers=handlers(),
         lifespan=Lifespan(settings, parts, start),
     )
+    app.state.settings = settings  # for whoever runs it: its data folder is for one server alone
+    return app
 
 
 def _routes(parts: Parts, key: LocalKey | None) -> list[Route]:

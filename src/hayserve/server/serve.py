@@ -69,14 +69,17 @@ def run_app(app: Starlette, *, host: str | None = None, port: int | None = None)
         port: The port; by default the setting.
 
     Raises:
-        Misconfigured: A setting cannot be used, or the address cannot or may not be listened on.
+        Misconfigured: A setting cannot be used, the address cannot or may not be listened on, or
+            another server has the data folder.
     """
     settings = load(host=host, port=port)
     check_address(settings.host, insecure=settings.insecure)
     with listening(settings.host, settings.port) as sockets:
         app.state.port = port_of(sockets)  # for the name of the file with the local key
-        configure_logs(settings)
-        run_until_stopped(Server(app, settings), sockets=sockets)
+        own: Settings = getattr(app.state, "settings", settings)
+        with own_folder(own.model_copy(update={"port": app.state.port})):
+            configure_logs(settings)
+            run_until_stopped(Server(app, settings), sockets=sockets)
 
 
 def targets_of(
