@@ -304,3 +304,18 @@ async def test_a_thing_is_served_by_those_that_have_it(sqlite_url: str, tmp_path
         assert one.says("it") == "memory"
         with pytest.raises(NotFound, match="this process was not given it"):
             other.find("it")
+
+
+async def test_a_change_that_holds_requests_back_for_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "HELD_TOO_LONG_SECONDS", 0.05)
+    async with worker("sqlite://", tmp_path) as one:
+        await one.deploy("it", "one")
+        stands_still = Puppet(one)
+        plan = Plan("it", "undeploy", one.ledger.active("it"))
+        change = one.ledger.begin(plan, coordinator=stands_still.id)
+        assert one.ledger.advance(change.id, old="loading", new="holding")
+        await until(lambda: one.ledger.stage(change.id) == "aborted")
+        assert (await one.parts.registry.for_run("it")).number == 1
+        stands_still.leave()

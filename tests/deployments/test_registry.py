@@ -112,3 +112,12 @@ def test_deployments_are_listed_in_the_order_that_is_asked_for() -> None:
     registry.arrange(["one", "absent", "uno", "two"])
     assert registry.deployments() == [one, two, three]
     assert registry.get("uno") is one
+
+
+@pytest.mark.anyio
+async def test_nobody_is_held_back_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hayserve.deployments.registry._LONGEST_HOLD_SECONDS", 0.01)
+    registry = registry_of(deployment("it"))
+    registry.hold({"it"})
+    with pytest.raises(NotReady, match="'it' is being changed"):
+        await registry.for_run("it")

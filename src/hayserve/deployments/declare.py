@@ -12,7 +12,8 @@ import anyio
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.change import Active, Declaration
 from hayserve.deployments.declarations import Entry
-from hayserve.deployments.deploy import Books, Deployer, in_thread
+from hayserve.deployments.deploy import Books, Deployer
+from hayserve.deployments.in_thread import in_thread
 from hayserve.deployments.members import Members
 from hayserve.deployments.order import Order
 from hayserve.deployments.plan import Plan, alias_plan, deploy_plan, distinct
@@ -242,7 +243,10 @@ class Declarer:
         active = (await in_thread(self._ledger.snapshot)).active
         served = [(one.name, one.revision.content) for one in active]
         keep = {(name, content.digest) for name, content in served if content.is_stored}
-        await in_thread(self._source.collect, keep)
+        try:
+            await in_thread(self._source.collect, keep)
+        except HayserveError as error:  # it only tidies up
+            logger.warning("not_collected", extra={"why": str(error)})
 
     async def _take_out_unkept(self) -> None:
         for active in (await in_thread(self._ledger.snapshot)).active:

@@ -3,15 +3,13 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
-
-import anyio.to_thread
+from typing import NamedTuple, NoReturn, Protocol
 
 from hayserve.deployments.change import Active
 from hayserve.deployments.declarations import Declarations
 from hayserve.deployments.deployment import Origin
 from hayserve.deployments.history import earlier, last_served
+from hayserve.deployments.in_thread import in_thread
 from hayserve.deployments.ledger import Ledger, Outdated
 from hayserve.deployments.members import Worker
 from hayserve.deployments.order import Order, Outcome
@@ -28,14 +26,10 @@ from hayserve.errors import (
     DeployRefused,
     HayserveError,
     InvalidRequest,
-    Misconfigured,
     NameTaken,
     NotFound,
     NotReady,
 )
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 logger = logging.getLogger("hayserve.deployments")
 
@@ -46,7 +40,7 @@ _STAYS: Mapping[Origin, str] = {
     "command line": "What it was made of stays where it is; a server that is started with it "
     "serves it again.",
 }
-_TRIES = 5
+_TRIES = 20
 
 
 class Prove(Protocol):
@@ -360,18 +354,6 @@ class Deployer:
         return NotFound(
             f"No deployment is named {name!r}.", hint=f"Deployed: {names or 'nothing yet'}."
         )
-
-
-async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call what reads or writes the database or the disk."""
-    try:
-        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))
-    except OSError as error:
-        raise Misconfigured(
-            f"What is deployed cannot be stored: {error.strerror or error}.",
-            hint="Look at the disk, or name another folder with HAYSERVE_DATA_DIR.",
-            param="data_dir",
-        ) from error
 
 
 def _unchanged(active: Active) -> Outcome:

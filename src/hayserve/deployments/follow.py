@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -15,13 +14,13 @@ import anyio.to_thread
 from hayserve.deployments.change import Active, Answer, Change, Snapshot, Stage
 from hayserve.deployments.deployment import Deployment, FailedDeployment
 from hayserve.deployments.ledger import Ledger
-from hayserve.deployments.load import load
+from hayserve.deployments.loads import Load
 from hayserve.deployments.members import BEAT_SECONDS, Members
 from hayserve.deployments.pulse import Pulse
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.revision import Revision
 from hayserve.deployments.source import Source
-from hayserve.errors import DeployRefused, HayserveError, Misconfigured, as_fields, from_fields
+from hayserve.errors import HayserveError, as_fields, from_fields
 
 logger = logging.getLogger("hayserve.deployments")
 
@@ -30,18 +29,9 @@ Retire: TypeAlias = Callable[[Deployment], Awaitable[None]]
 
 # While many load, one look has to do for all that were loaded in a moment.
 _PAUSE_SECONDS = 0.05
+# A change holds requests back for milliseconds; one that does so for longer is given up.
+HELD_TOO_LONG_SECONDS = 10.0
 _OPEN_SECONDS = 0.2  # how often a change under way is looked at, also if nothing seems to happen
-
-
-@dataclass(slots=True)
-class Load:
-    """A revision that is being loaded, or was: what came of it, and the mark on its files."""
-
-    revision: Revision
-
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    result: Deployment | HayserveError | None = None
-    files: ExitStack = field(default_factory=ExitStack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +92,7 @@ class Follower:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._expected: Mapping[str, tuple[str, ...]] = {}
         self._has_begun = False
+        self._held_since: Mapping[int, float] = {}
         self._step_begun = 0
         self._settled_at = 0
         self._stepped = asyncio.Event()
@@ -172,6 +163,7 @@ class Follower:
         self._serve(snapshot)
         self._drop_what_is_not(wanted)
         held = [change for change in snapshot.open_changes if change.stage == "holding"]
+        self._note_held(held)
         self._registry.hold({name for change in held for name in self._names_of(change)})
         await self._answer(snapshot.open_changes)
         await self._report()
@@ -181,6 +173,10 @@ class Follower:
         self._stepped.set()
         self._stepped = asyncio.Event()
         return bool(snapshot.open_changes)
+
+    def _note_held(self, held: Sequence[Change]) -> None:
+        now = anyio.current_time()
+        self._held_since = {one.id: self._held_since.get(one.id, now) for one in held}
 
     def _still_expected(self, declared: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
         if self._has_begun:
@@ -262,41 +258,10 @@ class Follower:
     async def _load(self, one: Load) -> None:
         async with self._limiter:
             with one.scope:
-                one.result = await self._result_of(one)
+                await one.carry_out(self._source, seconds=self._limits.seconds)
         if one.scope.cancelled_caught or one.scope.cancel_called:
             await self._throw_away(one)
         self._pulse.beat()
-
-    async def _result_of(self, one: Load) -> Deployment | HayserveError:
-        seconds, revision = self._limits.seconds, one.revision
-        try:
-            in_thread = anyio.to_thread.run_sync
-            mark = await in_thread(self._source.mark, revision.name, revision.content)
-            one.files.enter_context(mark)
-            target = await in_thread(self._source.target, revision)
-            with anyio.fail_after(seconds):
-                return replace(await load(target), number=revision.number)
-        except HayserveError as error:
-            failure = error
-        except TimeoutError:
-            failure = DeployRefused(
-                f"Loading {revision.name!r} took longer than {seconds:g} s.",
-                hint="Allow it more time with HAYSERVE_SETUP_TIMEOUT, or do less in `setup()`.",
-            )
-        except OSError as error:
-            failure = Misconfigured(
-                f"The files of {revision.name!r} cannot be put in place: "
-                f"{error.strerror or error}.",
-                hint="Look at the disk, or name another folder with HAYSERVE_DATA_DIR.",
-                param="data_dir",
-            )
-            failure.__cause__ = error
-        logger.error(
-            "not_loaded",
-            extra={"deployment": revision.name, "revision": revision.number, "why": str(failure)},
-            exc_info=failure.__cause__,
-        )
-        return failure
 
     def _drop(self, one: Load) -> None:
         one.scope.cancel()
@@ -359,24 +324,31 @@ class Follower:
     async def _end_left_behind(self, open_changes: Sequence[Change]) -> None:
         """End the changes that nobody leads any more: committed ones are done, others never were.
 
-        Their coordinator is gone, or is this worker and could not end them itself.
+        Their coordinator is gone or stands still, or is this worker and could not end them itself.
         """
+        for change in await self._left_behind(open_changes):
+            stage: Stage = "done" if change.stage == "committed" else "aborted"
+            reason = "the worker that led it ended"
+            end = partial(self._ledger.end, change.id, stage=stage, reason=reason)
+            await anyio.to_thread.run_sync(end)
+            self._pulse.beat()
+
+    async def _left_behind(self, open_changes: Sequence[Change]) -> list[Change]:
         others = [
             one
             for one in open_changes
             if one.coordinator != self._members.id or not self._leads(one.name)
         ]
         if not others:
-            return
+            return []
         live = await anyio.to_thread.run_sync(self._members.live)
         live.pop(self._members.id, None)
-        for change in others:
-            if change.coordinator not in live:
-                stage: Stage = "done" if change.stage == "committed" else "aborted"
-                reason = "the worker that led it ended"
-                end = partial(self._ledger.end, change.id, stage=stage, reason=reason)
-                await anyio.to_thread.run_sync(end)
-                self._pulse.beat()
+        late = anyio.current_time() - HELD_TOO_LONG_SECONDS
+        return [
+            one
+            for one in others
+            if one.coordinator not in live or self._held_since.get(one.id, late) < late
+        ]
 
     async def _give_signs(self) -> None:
         if not self._members.needs_signs:

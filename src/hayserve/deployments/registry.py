@@ -4,8 +4,13 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
+import anyio
+
 from hayserve.deployments.deployment import Deployment, FailedDeployment
 from hayserve.errors import NotFound, NotReady
+
+# A change that cannot be ended, because the database is gone, holds nobody back for longer.
+_LONGEST_HOLD_SECONDS = 15.0
 
 
 class Registry:
@@ -27,12 +32,19 @@ class Registry:
         """As `get`; waits while requests for `name` are held back, which takes milliseconds.
 
         Raises:
-            NotReady: As `get`.
+            NotReady: As `get`, or it is being changed for too long.
             NotFound: As `get`.
         """
-        while (held := self._held.get(name)) is not None:
-            await held.wait()
+        if name in self._held:
+            await self._released(name)
         return self.get(name)
+
+    async def _released(self, name: str) -> None:
+        with anyio.move_on_after(_LONGEST_HOLD_SECONDS) as patience:
+            while (held := self._held.get(name)) is not None:
+                await held.wait()
+        if patience.cancelled_caught:
+            raise NotReady(f"{name!r} is being changed.", hint="Try again in a moment.")
 
     def get(self, name: str) -> Deployment:
         """The deployment that has `name` as its name or an alias.

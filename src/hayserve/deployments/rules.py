@@ -50,6 +50,8 @@ class Rules:
         """
         self.check_names(order.names)
         check_parameters(order.parameters)
+        if "\0" in order.description:
+            raise InvalidRequest("The description has a NUL character.", param="description")
         if order.bundle is not None:
             if order.kind == "folder":
                 check_wrapper_is_in(order.bundle)

@@ -20,7 +20,9 @@ async def reload_on_change(targets: Sequence[Target], declarer: Declarer) -> Non
     if not watched:
         return
     folders = {_folder_of(target) for target in watched}
-    async for changes in awatch(*folders, watch_filter=Sources(), rust_timeout=STOPS_WITHIN_MS):
+    async for changes in awatch(
+        *folders, watch_filter=Sources(), rust_timeout=STOPS_WITHIN_MS
+    ):  # pragma: no branch - it is cancelled
         changed = [Path(path) for _, path in changes]
         for target in watched:
             if any(_belongs(path, target) for path in changed):

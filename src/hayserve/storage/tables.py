@@ -136,7 +136,7 @@ declarations = Table(
     "declarations",
     metadata,
     Column("node", String(200), primary_key=True),
-    Column("name", String(200), primary_key=True),
+    Column("name", String(255), primary_key=True),
     Column("digest", String(64), nullable=False),
     Column("origin", String(20), nullable=False),
     Column("run", String(64), nullable=False),

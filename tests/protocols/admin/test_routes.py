@@ -614,3 +614,9 @@ def test_what_is_purged_leaves_nothing_behind(server: Server) -> None:
     server.undeploy("other")
     assert server.http.post("/undeploy/other?purge=true").status_code == 200
     assert server.http.post("/undeploy/other?purge=true").status_code == 404
+
+
+def test_texts_that_no_database_takes_are_refused(server: Server) -> None:
+    assert server.http.get("/deployments/a%00b/history").status_code == 404
+    assert server.undeploy("a%00b").status_code == 404
+    assert server.deploy("it", HELLO, description="a\0b").status_code == 422

@@ -16,6 +16,7 @@ from hayserve.deployments.order import Order
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.revision import Author
 from hayserve.deployments.rules import Rules
+from hayserve.errors import NotFound
 from hayserve.protocols.admin.answers import failed_entry, past, result, status_entry, undeployed
 from hayserve.protocols.admin.body import read_body, spool, spool_body
 from hayserve.protocols.admin.schema import (
@@ -104,11 +105,11 @@ class Admin:
 
     async def status_of(self, request: Request) -> Response:
         """Say whether a deployment is served."""
-        deployment = self._registry.get(request.path_params["name"])
+        deployment = self._registry.get(_name(request))
         return JSONResponse(
             {
                 "status": "Up!",
-                "pipeline": request.path_params["name"],
+                "pipeline": _name(request),
                 "deployment": status_entry(deployment),
             }
         )
@@ -129,13 +130,13 @@ class Admin:
             files = await anyio.to_thread.run_sync(
                 lambda: unpack(file, most_bytes=most, most_files=most_files)
             )
-        order = archive_order(request.path_params["name"], files, request.query_params)
+        order = archive_order(_name(request), files, request.query_params)
         return await self._deploy(order, request)
 
     async def undeploy(self, request: Request) -> Response:
         """Stop to serve a deployment; with `purge=true` forget its past, too."""
         outcome = await self._deployer.undeploy(
-            request.path_params["name"],
+            _name(request),
             author=_author(request),
             purge=flag(request.query_params, "purge"),
         )
@@ -144,7 +145,7 @@ class Admin:
     async def rollback(self, request: Request) -> Response:
         """Serve an earlier revision again."""
         asked = read(await request.body() or b"{}", Rollback)
-        name = request.path_params["name"]
+        name = _name(request)
         outcome = await self._deployer.rollback(name, to=asked.to, author=_author(request))
         return JSONResponse(result(outcome))
 
@@ -152,7 +153,7 @@ class Admin:
         """Give a deployment other names, or take some away."""
         asked = read(await request.body(), Aliases)
         outcome = await self._deployer.alias(
-            request.path_params["name"],
+            _name(request),
             add=asked.add,
             remove=asked.remove,
             author=_author(request),
@@ -161,13 +162,13 @@ class Admin:
 
     async def history(self, request: Request) -> Response:
         """List the revisions of a deployment, the newest first."""
-        name = request.path_params["name"]
+        name = _name(request)
         found = await anyio.to_thread.run_sync(self._history.of, name)
         return JSONResponse({"name": name, "revisions": [*map(past, found)]})
 
     async def diff(self, request: Request) -> Response:
         """Show what differs between two revisions, as `patch` understands it."""
-        name, query = request.path_params["name"], request.query_params
+        name, query = _name(request), request.query_params
         old, new = number(query, "old"), number(query, "new")
         text = await anyio.to_thread.run_sync(lambda: self._history.diff(name, old=old, new=new))
         return PlainTextResponse(text, media_type="text/x-diff")
@@ -181,6 +182,13 @@ class Admin:
         # As JSON, bytes may take four thirds of their number, and text with escapes more.
         most = self._rules.most_bytes
         return await read_body(request, most=2 * most + _SLACK, refusal=too_big(most))
+
+
+def _name(request: Request) -> str:
+    name: str = request.path_params["name"]
+    if "\0" in name:  # which no database takes
+        raise NotFound(f"No deployment is named {name!r}.")
+    return name
 
 
 def _author(request: Request) -> Author:

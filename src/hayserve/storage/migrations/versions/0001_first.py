@@ -134,7 +134,7 @@ def _workers() -> None:
     op.create_table(
         "declarations",
         sa.Column("node", sa.String(length=200), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("origin", sa.String(length=20), nullable=False),
         sa.Column("run", sa.String(length=64), nullable=False),
