@@ -71,8 +71,10 @@ def no_web_server(greeting: bytes) -> Iterator[str]:
 def test_what_is_no_web_server_is_called_that(no_web_server: str) -> None:
     with Client(no_web_server) as client, pytest.raises(ServerUnreachable) as refused:
         client.status()
-    assert refused.value.message == f"What listens at {no_web_server!r} gave no HTTP answer."
-    assert refused.value.hint.startswith("Is it another program's port?")
+    assert refused.value.message == (
+        f"{no_web_server!r} closed the connection and gave no HTTP answer."
+    )
+    assert refused.value.hint.endswith("Else it is another program's port.")
 
 
 def test_what_is_no_web_server_is_not_asked_what_it_takes(no_web_server: str) -> None:

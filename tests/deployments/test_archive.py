@@ -106,7 +106,7 @@ def test_what_python_and_macos_put_beside_the_code_is_left_out() -> None:
         ("agent/.env", b"kept"),
         ("__MACOSX/agent/x", b"mac"),
     )
-    assert unpacked(archive) == {"pipeline_wrapper.py": b"x", ".env": b"kept"}
+    assert unpacked(archive) == {"pipeline_wrapper.py": b"x"}
 
 
 @pytest.mark.parametrize("pack_as", [tarred, zipped])

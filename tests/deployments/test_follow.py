@@ -319,3 +319,17 @@ async def test_a_change_that_holds_requests_back_for_too_long_is_given_up(
         await until(lambda: one.ledger.stage(change.id) == "aborted")
         assert (await one.parts.registry.for_run("it")).number == 1
         stands_still.leave()
+
+
+async def test_what_could_not_be_loaded_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(follow, "BEAT_SECONDS", 0.05)
+    async with worker("sqlite://", tmp_path) as one:
+        go = tmp_path / "go"
+        await activate(one, one.order("it", "one", setup=f"open({str(go)!r}).close()"))
+        await until(lambda: bool(one.parts.registry.failed()))
+        go.write_text("")
+        await until(lambda: one.says("it") == "one")
+        assert one.parts.registry.failed() == []

@@ -1,13 +1,15 @@
 """What keeps a server from starting; that it serves and stops is told in e2e/test_process."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from hayserve import create_app, run_app
 from hayserve.errors import Misconfigured
-from hayserve.server.serve import serve
-from hayserve.server.sockets import listen, port_of
+from hayserve.server.serve import let_go, serve
+from hayserve.server.sockets import listen, listening, port_of
 from server.serving import put, settings_in
 
 
@@ -40,3 +42,18 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     finally:
         for opened in taken:
             opened.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_process_that_a_wrapper_forks_keeps_no_port_taken() -> None:
+    with listening("localhost", 0) as sockets:
+        before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+        try:
+            let_go(sockets)
+            let_go(sockets)
+            now = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+        finally:
+            for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+                signal.signal(number, handler)
+    assert now == [signal.SIG_DFL] * 2
+    assert all(one.fileno() == -1 for one in sockets)

@@ -112,7 +112,13 @@ def nothing() -> None: ...
             async_factory,
             f"'async_factory' is an async function. Make it a plain function. {ACCEPTED}",
         ),
-        (broken, "'broken' failed: LookupError: no model. It is called once, at deploy."),
+        (
+            broken,
+            (
+                "'broken' failed: LookupError: no model. "
+                "It is called at deploy, in every process that serves."
+            ),
+        ),
     ],
 )
 def test_anything_else_is_refused(thing: object, said: str) -> None:

@@ -58,7 +58,7 @@ def hayserve(
 
 @command(app, flags.Run)
 def run(given: flags.Run) -> None:
-    """Start the server, with what is at PATH and in the pipelines folder."""
+    """Start the server, with what is at PATH, or without a PATH in the pipelines folder."""
     from hayserve.cli import serve  # noqa: PLC0415  loaded only when called
 
     serve.run(given)

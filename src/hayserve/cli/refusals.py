@@ -56,9 +56,9 @@ def other_program(url: str) -> ServerRefused:
 def no_answer(url: str) -> ServerUnreachable:
     """The error of a connection that was made and over which no HTTP came."""
     return ServerUnreachable(
-        f"What listens at {url!r} gave no HTTP answer.",
-        hint="Is it another program's port? If it is hayserve, it has been stopped; "
-        "its log says more.",
+        f"{url!r} closed the connection and gave no HTTP answer.",
+        hint="If it is hayserve, it was stopped, or the process that ran this has died: its log "
+        "says more. Else it is another program's port.",
     )
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _GZIP = b"\x1f\x8b"
 _ZIP = b"PK"
 _LEVEL = 6
-# What macOS puts beside the files of an archive.
-_OF_THE_ARCHIVER = ("__MACOSX", "._*")
+# What macOS puts beside the files, and what a deploy of the folder itself leaves out.
+_LEFT_OUT = ("__MACOSX", ".*")
 # Headers and padding; what is beyond these belongs to no archive of that many files.
 _BYTES_AROUND_A_FILE = 4096
 _BYTES_AROUND_ALL = 1_000_000
@@ -53,8 +53,8 @@ def unpack(source: BinaryIO, *, most_bytes: int, most_files: int) -> dict[str, b
 
     Nothing is written to disk, and reading stops as soon as a limit is exceeded, whatever sizes
     the archive declares. A single folder that holds the whole wrapper is taken off the paths.
-    Left out is what Python compiles and builds (`IGNORED_FILES`), and what macOS adds; it counts
-    for the limits.
+    Left out is what Python compiles and builds (`IGNORED_FILES`), names that begin with a dot, and
+    what macOS adds; it counts for the limits.
 
     Args:
         source: The archive, from its beginning; it can seek.
@@ -98,7 +98,7 @@ class _Intake:
         content = self._read(chunks)
         if is_folder:
             _check_is_empty(name, content)
-        elif not is_ignored(key) and not is_ignored(key, ignore=_OF_THE_ARCHIVER):
+        elif not is_ignored(key) and not is_ignored(key, ignore=_LEFT_OUT):
             if key in self.files:
                 raise InvalidRequest(
                     f"The archive holds {key!r} twice.",

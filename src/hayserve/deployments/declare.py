@@ -170,7 +170,7 @@ class Declarer:
         if active is None:
             if last != Declaration(found.digest, has_failed=False):
                 return False
-            if order.origin == "command line":  # whoever names it now wants it
+            if order.origin != "pipelines dir":  # whoever names it now wants it
                 return False
             logger.info("undeployed_earlier", extra={"deployment": order.name})
             return True

@@ -35,10 +35,11 @@ logger = logging.getLogger("hayserve.deployments")
 
 # What becomes of what a server was started with, when it is undeployed.
 _STAYS: Mapping[Origin, str] = {
-    "pipelines dir": "Its files stay where they are; it is served again when they change, or by a "
-    "deploy.",
+    "pipelines dir": "Its files stay where they are; it is served again by a deploy, or at the "
+    "next start if they have changed.",
     "command line": "What it was made of stays where it is; a server that is started with it "
     "serves it again.",
+    "program": "The program serves it again at its next start.",
 }
 _TRIES = 20
 
@@ -110,10 +111,12 @@ class Deployer:
         """
         self._rules.check(order)
         proof: Proof | None = None
+        lost = ""
 
         async def decide(active: Active | None) -> Plan | Outcome:
-            nonlocal proof
+            nonlocal proof, lost
             decided = self._plan(order, active)
+            lost = _note_on_parameters(order, active)
             is_new = isinstance(decided, Plan) and decided.content is not None
             if proof is None and (is_new or order.check is not None):
                 proof = await self.proven(order)
@@ -127,7 +130,8 @@ class Deployer:
         except HayserveError as error:
             await self.discard(order)
             _refuse(error, is_served=self._registry.find(order.name) is not None)
-        return replace(outcome, answer=proof.answer if proof else None)
+        answer = proof.answer if proof else None
+        return replace(outcome, answer=answer, note=outcome.note or lost)
 
     async def undeploy(self, name: str, *, author: Author = NOBODY, purge: bool = False) -> Outcome:
         """Stop to serve `name`; runs that are under way end. Its history stays, unless `purge`.
@@ -365,6 +369,15 @@ def _unchanged(active: Active) -> Outcome:
         changed=False,
         note="Exactly this is served already.",
     )
+
+
+def _note_on_parameters(order: Order, active: Active | None) -> str:
+    if active is None:
+        return ""
+    lost = [name for name in active.revision.content.parameters if name not in order.parameters]
+    if not lost:
+        return ""
+    return f"It is set up without the parameters {', '.join(lost)}: each deploy gives its own."
 
 
 def _note_on(missing: Mapping[str, Worker]) -> str:

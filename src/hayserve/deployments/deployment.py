@@ -10,7 +10,7 @@ from hayserve.errors import HayserveError
 from hayserve.wrappers.base import BasePipelineWrapper, Kind
 from hayserve.wrappers.capabilities import Capabilities
 
-Origin = Literal["command line", "pipelines dir", "deployed"]
+Origin = Literal["command line", "pipelines dir", "program", "deployed"]
 
 
 def nothing() -> None:

@@ -29,8 +29,10 @@ Retire: TypeAlias = Callable[[Deployment], Awaitable[None]]
 
 # While many load, one look has to do for all that were loaded in a moment.
 _PAUSE_SECONDS = 0.05
+# What should be served and could not be loaded is tried again: its cause may be gone.
+RETRY_SECONDS = 30.0
 # A change holds requests back for milliseconds; one that does so for longer is given up.
-HELD_TOO_LONG_SECONDS = 10.0
+HELD_TOO_LONG_SECONDS = 6.0
 _OPEN_SECONDS = 0.2  # how often a change under way is looked at, also if nothing seems to happen
 
 
@@ -156,6 +158,9 @@ class Follower:
         self._step_begun += 1
         number = self._step_begun
         snapshot = await anyio.to_thread.run_sync(self._ledger.snapshot, self._members.node)
+        # First, so that nobody loads what its coordinator may have ended of.
+        if await self._end_left_behind(snapshot.open_changes):
+            snapshot = await anyio.to_thread.run_sync(self._ledger.snapshot, self._members.node)
         self._has_begun = snapshot.declared.get("") == self._members.run
         self._expected = self._still_expected(snapshot.declared)
         wanted = self._wanted(snapshot)
@@ -167,7 +172,6 @@ class Follower:
         self._registry.hold({name for change in held for name in self._names_of(change)})
         await self._answer(snapshot.open_changes)
         await self._report()
-        await self._end_left_behind(snapshot.open_changes)
         if not self._registry.loading:
             self._settled_at = number
         self._stepped.set()
@@ -197,7 +201,7 @@ class Follower:
 
     def _load_what_is_missing(self, wanted: Mapping[Key, Revision]) -> None:
         for key, revision in wanted.items():
-            if key not in self._loads:
+            if key not in self._loads or self._loads[key].is_to_be_tried_again(RETRY_SECONDS):
                 self._begin_load(key, revision)
 
     def _drop_what_is_not(self, wanted: Collection[Key]) -> None:
@@ -214,7 +218,7 @@ class Follower:
         own_failures: dict[str, str] = {}
         loading = {name for names in self._expected.values() for name in names}
         for one in active:
-            result = self._loads[_key(one.revision)].result
+            result = self._loads[_key(one.revision)].known
             if isinstance(result, Deployment):
                 self._put(result, one)
                 continue
@@ -251,7 +255,11 @@ class Follower:
             logger.info("no_longer_serving", extra={"deployment": name})
 
     def _begin_load(self, key: Key, revision: Revision) -> None:
+        failed = self._loads.get(key)
         self._loads[key] = one = Load(revision)
+        if failed is not None:
+            one.before = failed.failure
+            self._drop(failed)
         assert self._tasks is not None
         self._tasks.start_soon(self._load, one)
 
@@ -321,17 +329,20 @@ class Follower:
             await anyio.to_thread.run_sync(self._members.report, failed)
             self._reported = failed
 
-    async def _end_left_behind(self, open_changes: Sequence[Change]) -> None:
+    async def _end_left_behind(self, open_changes: Sequence[Change]) -> bool:
         """End the changes that nobody leads any more: committed ones are done, others never were.
 
         Their coordinator is gone or stands still, or is this worker and could not end them itself.
+        Says whether there were any.
         """
-        for change in await self._left_behind(open_changes):
+        left = await self._left_behind(open_changes)
+        for change in left:
             stage: Stage = "done" if change.stage == "committed" else "aborted"
             reason = "the worker that led it ended"
             end = partial(self._ledger.end, change.id, stage=stage, reason=reason)
             await anyio.to_thread.run_sync(end)
             self._pulse.beat()
+        return bool(left)
 
     async def _left_behind(self, open_changes: Sequence[Change]) -> list[Change]:
         others = [

@@ -3,6 +3,7 @@
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import anyio
 import anyio.to_thread
@@ -28,12 +29,29 @@ class Load:
         scope: Gives it up.
         result: What it has become, or why it cannot be served; None while that is not known.
         files: Holds the mark on its files.
+        ended_at: When it failed.
+        before: Why it could not be served when it was tried before; None if it was not.
     """
 
     revision: Revision
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     result: Deployment | HayserveError | None = None
     files: ExitStack = field(default_factory=ExitStack)
+    ended_at: float = inf
+    before: HayserveError | None = None
+
+    @property
+    def known(self) -> Deployment | HayserveError | None:
+        """The result, or while that is not known the one of the try before."""
+        return self.before if self.result is None else self.result
+
+    @property
+    def failure(self) -> HayserveError | None:
+        return self.result if isinstance(self.result, HayserveError) else None
+
+    def is_to_be_tried_again(self, seconds: float) -> bool:
+        """Whether it failed at least so many seconds ago."""
+        return self.failure is not None and anyio.current_time() - self.ended_at > seconds
 
     async def carry_out(self, source: Source, *, seconds: float) -> None:
         """Load it; what goes wrong is the result, too."""
@@ -61,7 +79,7 @@ class Load:
             extra={"deployment": revision.name, "revision": revision.number, "why": str(failure)},
             exc_info=failure.__cause__,
         )
-        self.result = failure
+        self.result, self.ended_at = failure, anyio.current_time()
 
     async def _loaded(self, source: Source, *, seconds: float) -> Deployment:
         revision = self.revision

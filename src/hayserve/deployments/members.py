@@ -124,7 +124,11 @@ class Members:
         if row.id == self.id:
             return True
         if row.node == self.node:
-            return bool(started_at(row.pid) == row.started_at)
+            is_there = bool(started_at(row.pid) == row.started_at)
+            return is_there and (not self.needs_signs or self._gives_signs(row))
+        return self._gives_signs(row)
+
+    def _gives_signs(self, row: Any) -> bool:
         beat, seen_at = self._signs.get(row.id, (None, 0.0))
         if beat != row.beat:
             self._signs[row.id] = (row.beat, self._clock())

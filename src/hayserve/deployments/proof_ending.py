@@ -70,8 +70,8 @@ def refusal_of(ending: Ending, job: Job, *, phase: Phase) -> DeployRefused:
     if name in _CRASHES:
         return DeployRefused(
             f"{doing} crashed with {name}{where}.",
-            hint="It happened in compiled code that it uses: try another version of that package, "
-            "or give it more memory with HAYSERVE_SETUP_MEMORY_MB.",
+            hint="It happened in compiled code that it uses: try another version of that package. "
+            "Where HAYSERVE_SETUP_MEMORY_MB is set, it may have been too little.",
         )
     return DeployRefused(
         f"{doing} was ended by {name}{where}.", hint="A wrapper must not end the process."

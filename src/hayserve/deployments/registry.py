@@ -10,7 +10,7 @@ from hayserve.deployments.deployment import Deployment, FailedDeployment
 from hayserve.errors import NotFound, NotReady
 
 # A change that cannot be ended, because the database is gone, holds nobody back for longer.
-_LONGEST_HOLD_SECONDS = 15.0
+_LONGEST_HOLD_SECONDS = 8.0
 
 
 class Registry:

@@ -19,6 +19,7 @@ logger = logging.getLogger("hayserve.deployments")
 
 # A worker that has loaded a revision only has to note that it holds requests back.
 HOLD_SECONDS = 5.0
+PATIENCE_SECONDS = 5.0
 # A change that is made is confirmed within milliseconds, except by a worker that hangs.
 CONFIRM_SECONDS = 10.0
 _LOOK_SECONDS = 0.25
@@ -77,7 +78,8 @@ class Rollout:
         """
         change = await self._begin(plan)
         try:
-            await self._reach(change, "loaded", seconds=self._load_seconds)
+            # A worker that is late itself says why, which is worth a little patience.
+            await self._reach(change, "loaded", seconds=self._load_seconds + PATIENCE_SECONDS)
             await anyio.to_thread.run_sync(
                 lambda: self._ledger.advance(change.id, old="loading", new="holding")
             )
@@ -156,7 +158,11 @@ class Rollout:
         with anyio.move_on_after(seconds):
             while True:
                 beat = self._pulse.next()
+                before = missing
                 live, answers = await self._look(change)
+                for worker in before.values() if reached == "loaded" else ():
+                    if worker.id not in live and worker.id not in answers:
+                        raise _ended(change, worker)
                 for worker, answer in answers.items():
                     if answer.error is not None and worker in live:
                         _refuse(change, answer, live)
@@ -185,6 +191,13 @@ def _missing(
     enough = _ORDER[_ORDER.index(reached) :]
     there = {answer.worker for answer in answers.values() if answer.reached in enough}
     return {key: worker for key, worker in live.items() if key not in there}
+
+
+def _ended(change: Change, worker: Worker) -> DeployRefused:
+    return DeployRefused(
+        f"{change.name!r} stays as it was: {worker.label} ended while it loaded the change.",
+        hint="The server's log says how it ended. If it was stopped or restarted, try again.",
+    )
 
 
 def _refuse(change: Change, answer: Answer, live: Mapping[str, Worker]) -> NoReturn:

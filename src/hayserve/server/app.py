@@ -85,6 +85,7 @@ class Application(Starlette):
             "thing",
             Path(),
             aliases=tuple(aliases),
+            origin="program",
             thing=thing,
             parameters=parameters or {},
             description=description,

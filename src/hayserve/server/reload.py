@@ -1,8 +1,10 @@
 """Makes a new revision of a deployment when its files change: for people who are writing one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import anyio
 from watchfiles import Change, DefaultFilter, awatch  # pyright: ignore[reportUnknownVariableType] - an optional backend's type
 
 from hayserve.deployments.declare import Declarer
@@ -17,16 +19,42 @@ STOPS_WITHIN_MS = 200
 async def reload_on_change(targets: Sequence[Target], declarer: Declarer) -> None:
     """Watch the folders of `targets` until cancelled; what is only in memory has none."""
     watched = [target for target in targets if target.kind != "thing"]
-    if not watched:
-        return
-    folders = {_folder_of(target) for target in watched}
-    async for changes in awatch(
-        *folders, watch_filter=Sources(), rust_timeout=STOPS_WITHIN_MS
-    ):  # pragma: no branch - it is cancelled
-        changed = [Path(path) for _, path in changes]
+    before = _there(watched)
+    while watched:
+        if before:
+            await _renew_until_moved(watched, before, declarer)
+        else:
+            await anyio.sleep(STOPS_WITHIN_MS / 1000)
+        now = _there(watched)
         for target in watched:
-            if any(_belongs(path, target) for path in changed):
+            folder = _folder_of(target)
+            if folder in now and now[folder] != before.get(folder):
                 await declarer.renew(target)
+        before = now
+
+
+async def _renew_until_moved(
+    watched: Sequence[Target], before: Mapping[Path, int], declarer: Declarer
+) -> None:
+    """Renew what changes, until a folder is gone or another one: that has to be watched anew."""
+    with suppress(FileNotFoundError):  # it is gone already
+        async for changes in awatch(
+            *before, watch_filter=Sources(), rust_timeout=STOPS_WITHIN_MS, yield_on_timeout=True
+        ):
+            now = _there(watched)
+            changed = [Path(path) for _, path in changes]
+            for target in watched:
+                is_there = _folder_of(target) in now
+                if is_there and any(_belongs(path, target) for path in changed):
+                    await declarer.renew(target)
+            if now != before:
+                return
+
+
+def _there(watched: Sequence[Target]) -> Mapping[Path, int]:
+    """The folders that there are, each with what tells it from another of the same name."""
+    folders = {_folder_of(target) for target in watched}
+    return {folder: folder.stat().st_ino for folder in folders if folder.is_dir()}
 
 
 class Sources(DefaultFilter):

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
 from starlette.applications import Starlette
 
@@ -23,6 +25,7 @@ from hayserve.settings import Settings, load
 logger = logging.getLogger("hayserve.server")
 
 HUNG_AFTER_SECONDS = 1.0
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(
@@ -103,20 +106,33 @@ def run_until_stopped(server: Server, *, sockets: list[socket.socket]) -> None:
         HayserveError: The application cannot start.
     """
     spare_libraries()
+    others = frozenset(threading.enumerate())
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(let_go, list(sockets)))
     server.run(sockets=sockets)
     if server.serving.failure and server.has_failed:
         raise server.serving.failure
-    _leave_hung_threads(code=int(server.has_failed))
+    _leave_hung_threads(others, code=int(server.has_failed))
     if server.has_failed:
         sys.exit(1)
 
 
-def _leave_hung_threads(*, code: int) -> None:
-    """End the process although a wrapper's code still runs in a thread that nothing can stop."""
+def let_go(sockets: Sequence[socket.socket]) -> None:
+    """In a process that a wrapper has forked: keep no port taken, and end when told to."""
+    for opened in sockets:
+        if opened.fileno() >= 0:
+            opened.close()
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _leave_hung_threads(others: Collection[threading.Thread], *, code: int) -> None:
+    """End the process although a wrapper's code still runs in a thread that nothing can stop.
+
+    Threads that there were before are those of the program, which ends them.
+    """
     hung = [
-        thread
-        for thread in threading.enumerate()
-        if thread is not threading.current_thread() and not thread.daemon
+        thread for thread in threading.enumerate() if thread not in others and not thread.daemon
     ]
     for thread in hung:
         thread.join(HUNG_AFTER_SECONDS / len(hung))

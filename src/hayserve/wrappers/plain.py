@@ -17,7 +17,7 @@ _ACCEPTED = (
     "Accepted are a Haystack Agent or Pipeline, a BasePipelineWrapper (the class or an instance), "
     "and a function without arguments that returns one of these."
 )
-_SETUP = """It is called once, at deploy. Write into the class:
+_SETUP = """It is called at deploy, in every process that serves. Write into the class:
     def setup(self) -> None:
         self.pipeline = Pipeline()  # or whatever the other methods need"""
 
@@ -92,7 +92,8 @@ def _called(factory: Callable[..., Any]) -> object:
         return cast(object, factory())
     except Exception as error:  # user code: anything can come out of it
         raise DeployRefused(
-            sentence(f"{name!r} failed: {explain(error)}"), hint="It is called once, at deploy."
+            sentence(f"{name!r} failed: {explain(error)}"),
+            hint="It is called at deploy, in every process that serves.",
         ) from error
 
 

@@ -620,3 +620,20 @@ def test_texts_that_no_database_takes_are_refused(server: Server) -> None:
     assert server.http.get("/deployments/a%00b/history").status_code == 404
     assert server.undeploy("a%00b").status_code == 404
     assert server.deploy("it", HELLO, description="a\0b").status_code == 422
+
+
+def test_a_deploy_says_which_parameters_are_gone(server: Server) -> None:
+    source = wrapper("def run_api(self) -> str:\n    return self.word")
+    source = source.replace("def setup(self) -> None:", "def setup(self, word: str = 'hi'):")
+    source = source.replace("        pass", "        self.word = word")
+    server.deploy("it", source, parameters={"word": "uno"})
+    again = server.deploy("it", source, overwrite=True)
+    assert again.json()["note"] == (
+        "It is set up without the parameters word: each deploy gives its own."
+    )
+
+
+def test_a_question_that_is_much_too_long_is_not_read(server: Server) -> None:
+    body = b" " * 100_000
+    for path in ("rollback", "aliases"):
+        assert server.http.post(f"/deployments/it/{path}", content=body).status_code == 413

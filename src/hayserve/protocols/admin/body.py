@@ -1,14 +1,14 @@
 """Reads what is deployed from a request, no more of it than may be."""
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 import anyio.to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from hayserve.errors import TooLarge
+from hayserve.errors import InvalidRequest, TooLarge
 
 _IN_MEMORY = 1024 * 1024
 
@@ -19,14 +19,7 @@ async def read_body(request: Request, *, most: int, refusal: TooLarge) -> bytes:
     Raises:
         TooLarge: It has more than `most` bytes; the rest is not read. It is `refusal`.
     """
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > most:
-            raise refusal
-        pieces.append(piece)
-    return b"".join(pieces)
+    return b"".join([piece async for piece in _pieces(request, most=most, refusal=refusal)])
 
 
 async def spool_body(request: Request, file: BinaryIO, *, most: int, refusal: TooLarge) -> None:
@@ -35,13 +28,21 @@ async def spool_body(request: Request, file: BinaryIO, *, most: int, refusal: To
     Raises:
         TooLarge: As `read_body`.
     """
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > most:
-            raise refusal
+    async for piece in _pieces(request, most=most, refusal=refusal):
         await anyio.to_thread.run_sync(file.write, piece)
     file.seek(0)
+
+
+async def _pieces(request: Request, *, most: int, refusal: TooLarge) -> AsyncGenerator[bytes]:
+    size = 0
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > most:
+                raise refusal
+            yield piece
+    except ClientDisconnect:
+        raise InvalidRequest("The connection was closed before all of it had come.") from None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from hayserve.deployments.order import Order
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.revision import Author
 from hayserve.deployments.rules import Rules
-from hayserve.errors import NotFound
+from hayserve.errors import NotFound, TooLarge
 from hayserve.protocols.admin.answers import failed_entry, past, result, status_entry, undeployed
 from hayserve.protocols.admin.body import read_body, spool, spool_body
 from hayserve.protocols.admin.schema import (
@@ -32,6 +32,7 @@ from hayserve.protocols.admin.schema import (
 
 _SLACK = 1024 * 1024
 _LONGEST_WHERE = 300
+_LARGEST_BODY = 65_536
 
 
 class Admin:
@@ -144,14 +145,14 @@ class Admin:
 
     async def rollback(self, request: Request) -> Response:
         """Serve an earlier revision again."""
-        asked = read(await request.body() or b"{}", Rollback)
+        asked = read(await _small_body(request) or b"{}", Rollback)
         name = _name(request)
         outcome = await self._deployer.rollback(name, to=asked.to, author=_author(request))
         return JSONResponse(result(outcome))
 
     async def alias(self, request: Request) -> Response:
         """Give a deployment other names, or take some away."""
-        asked = read(await request.body(), Aliases)
+        asked = read(await _small_body(request), Aliases)
         outcome = await self._deployer.alias(
             _name(request),
             add=asked.add,
@@ -182,6 +183,11 @@ class Admin:
         # As JSON, bytes may take four thirds of their number, and text with escapes more.
         most = self._rules.most_bytes
         return await read_body(request, most=2 * most + _SLACK, refusal=too_big(most))
+
+
+async def _small_body(request: Request) -> bytes:
+    refusal = TooLarge(f"The body is larger than {_LARGEST_BODY} bytes.")
+    return await read_body(request, most=_LARGEST_BODY, refusal=refusal)
 
 
 def _name(request: Request) -> str:
