@@ -116,7 +116,7 @@ class Deployer:
         async def decide(active: Active | None) -> Plan | Outcome:
             nonlocal proof, lost
             decided = self._plan(order, active)
-            lost = _note_on_parameters(order, active)
+            lost = note_on_parameters(order, active)
             is_new = isinstance(decided, Plan) and decided.content is not None
             if proof is None and (is_new or order.check is not None):
                 proof = await self.proven(order)
@@ -369,15 +369,6 @@ def _unchanged(active: Active) -> Outcome:
         changed=False,
         note="Exactly this is served already.",
     )
-
-
-def _note_on_parameters(order: Order, active: Active | None) -> str:
-    if active is None:
-        return ""
-    lost = [name for name in active.revision.content.parameters if name not in order.parameters]
-    if not lost:
-        return ""
-    return f"It is set up without the parameters {', '.join(lost)}: each deploy gives its own."
 
 
 def _note_on(missing: Mapping[str, Worker]) -> str:

@@ -88,3 +88,13 @@ def with_aliases(active: Active, *, add: Sequence[str], remove: Sequence[str]) -
         )
     wanted = dict.fromkeys((*active.aliases, *add))
     return tuple(alias for alias in wanted if alias not in {active.name, *remove})
+
+
+def note_on_parameters(order: Order, active: Active | None) -> str:
+    """What to say if a deploy takes parameters of `setup()` away."""
+    if active is None:
+        return ""
+    lost = [name for name in active.revision.content.parameters if name not in order.parameters]
+    if not lost:
+        return ""
+    return f"It is set up without the parameters {', '.join(lost)}: each deploy gives its own."

@@ -178,11 +178,13 @@ class Rollout:
         )
 
     async def _look(self, change: Change) -> tuple[Mapping[str, Worker], Mapping[str, Answer]]:
+        answers = await anyio.to_thread.run_sync(self._ledger.answers, change.id)
+        live = await anyio.to_thread.run_sync(self._members.live)
+        # Last: who has ended it has done so before anything else that is seen here.
         stage = await anyio.to_thread.run_sync(self._ledger.stage, change.id)
         if stage in {"aborted", "done"}:
             raise Outdated
-        answers = await anyio.to_thread.run_sync(self._ledger.answers, change.id)
-        return await anyio.to_thread.run_sync(self._members.live), answers
+        return live, answers
 
 
 def _missing(
