@@ -13,7 +13,14 @@ from hayserve.deployments.in_thread import in_thread
 from hayserve.deployments.ledger import Ledger, Outdated
 from hayserve.deployments.members import Worker
 from hayserve.deployments.order import Order, Outcome
-from hayserve.deployments.plan import Plan, alias_plan, deploy_plan, distinct, with_aliases
+from hayserve.deployments.plan import (
+    Plan,
+    alias_plan,
+    deploy_plan,
+    distinct,
+    note_on_parameters,
+    with_aliases,
+)
 from hayserve.deployments.proof import Proof
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.revision import NOBODY, Author, Revision

@@ -83,9 +83,6 @@ class Prover:
         for _ in range(_TRIES):
             helper = await self._ready_helper()
             account = await self._account_of(job, helper)
-            if account.ending is None:  # the helper has ended, or hangs
-                await self._give_up(helper, hangs=account.is_late)
-                account.clean_up()
             if account.is_settled:
                 return account.conclusion(job)
         raise NotReady(
@@ -104,11 +101,7 @@ class Prover:
         search_path, limits = self._search_path, self._limits
         job = Job(first, limits, check=None, search_path=search_path, others=tuple(others))
         helper = await self._ready_helper()
-        account = await self._account_of(job, helper)
-        if account.ending is None:
-            await self._give_up(helper, hangs=account.is_late)
-            account.clean_up()
-        return account.good
+        return (await self._account_of(job, helper)).good
 
     async def aclose(self) -> None:
         """End the helper process and with it every proof that is under way."""
@@ -152,6 +145,9 @@ class Prover:
                 while account.ending is None:
                     account.add(await lines.receive_until(b"\n", _LONGEST_LINE))
         account.is_late = patience.cancelled_caught
+        if account.ending is None:  # the helper has ended, or hangs
+            await self._give_up(helper, hangs=account.is_late)
+            account.clean_up()
         return account
 
 

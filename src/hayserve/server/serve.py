@@ -107,7 +107,7 @@ def run_until_stopped(server: Server, *, sockets: list[socket.socket]) -> None:
     """
     spare_libraries()
     others = frozenset(threading.enumerate())
-    if hasattr(os, "register_at_fork"):
+    if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
         os.register_at_fork(after_in_child=partial(let_go, list(sockets)))
     server.run(sockets=sockets)
     if server.serving.failure and server.has_failed:
