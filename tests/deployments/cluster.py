@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.change import Answer, Change, Reached, Stage
-from hayserve.deployments.deploy import Prove
+from hayserve.deployments.deploy import Prove, ProveTogether
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.ledger import Ledger
 from hayserve.deployments.members import Members
@@ -66,8 +66,9 @@ class Worker:
     def ledger(self) -> Ledger:
         return Ledger(self.parts.database)
 
-    def prove_with(self, prove: Prove) -> None:
-        """Have what is deployed here tried out by `prove`."""
+    def prove_with(self, prove: Prove, *, together: ProveTogether | None = None) -> None:
+        """Have what is deployed here tried out by `prove`, and many at a start by `together`."""
+        self.parts.deployer._prove_together = together  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         self.parts.deployer._prove = prove  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     def leads(self, name: str) -> bool:

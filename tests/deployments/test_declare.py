@@ -353,3 +353,37 @@ async def test_parameters_of_things_are_given_to_setup(sqlite_url: str, tmp_path
         assert "cannot be written as JSON" in failures(one)["bad"]
         await one.parts.deployer.deploy(Order("it", None, kind="thing", place="it", overwrite=True))
         assert served(one) == {"it": "none"}
+
+
+async def test_what_was_tried_out_together_is_not_tried_out_again(tmp_path: Path) -> None:
+    together: list[str] = []
+    alone: list[str] = []
+
+    async def prove_together(targets: Sequence[Target]) -> set[str]:
+        together.extend(target.name for target in targets)
+        return {target.name for target in targets} - {"p3"}
+
+    async def prove(target: Target, *, check: str | None = None) -> Proof:
+        alone.append(target.name)
+        return Proof(target.name, "unknown", "", [])
+
+    targets: list[Target] = []
+    for number in range(6):
+        folder = tmp_path / "pipelines" / f"p{number}"
+        folder.mkdir(parents=True)
+        (folder / "pipeline_wrapper.py").write_text(
+            "from hayserve import BasePipelineWrapper\n"
+            "class PipelineWrapper(BasePipelineWrapper):\n"
+            "    def setup(self): ...\n"
+            f"    def run_api(self) -> int: return {number}\n"
+        )
+        targets.append(Target(f"p{number}", "folder", folder, origin="pipelines dir"))
+    gone = Target("gone", "folder", tmp_path / "gone", origin="pipelines dir")
+    async with worker("sqlite://", tmp_path) as one:
+        one.prove_with(prove, together=prove_together)
+        await one.parts.declarer.declare([*targets, gone])
+        await one.parts.follower.settled()
+        assert [one.says(f"p{number}") for number in range(6)] == list("012345")
+        assert [failed.name for failed in one.parts.registry.failed()] == ["gone"]
+    assert sorted(together) == [f"p{number}" for number in range(6)]
+    assert alone == ["p3"]

@@ -476,3 +476,15 @@ async def test_without_forking_it_is_the_same_but_slower(tmp_path: Path) -> None
     with pytest.raises(DeployRefused, match=r"^setup\(\) of 'x' crashed with SIGSEGV"):
         await prover.prove(wrapper(tmp_path, setup="import ctypes; ctypes.string_at(0)"))
     await prover.aclose()
+
+
+async def test_many_are_tried_out_in_one_process_until_one_fails(
+    prover: Prover, tmp_path: Path
+) -> None:
+    targets: list[Target] = []
+    for name, setup in (("a", "pass"), ("b", "pass"), ("c", "1 / 0"), ("d", "pass")):
+        folder = tmp_path / name
+        folder.mkdir()
+        targets.append(wrapper(folder, setup=setup, name=name))
+    assert await prover.prove_together(targets[:2]) == {"a", "b"}
+    assert await prover.prove_together(targets) == {"a", "b"}

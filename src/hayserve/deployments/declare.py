@@ -243,10 +243,8 @@ class Declarer:
         active = (await in_thread(self._ledger.snapshot)).active
         served = [(one.name, one.revision.content) for one in active]
         keep = {(name, content.digest) for name, content in served if content.is_stored}
-        try:
+        with suppress(HayserveError):  # it only tidies up
             await in_thread(self._source.collect, keep)
-        except HayserveError as error:  # it only tidies up
-            logger.warning("not_collected", extra={"why": str(error)})
 
     async def _take_out_unkept(self) -> None:
         for active in (await in_thread(self._ledger.snapshot)).active:
