@@ -160,9 +160,9 @@ class Rollout:
                 beat = self._pulse.next()
                 before = missing
                 live, answers = await self._look(change)
-                for worker in before.values() if reached == "loaded" else ():
-                    if worker.id not in live and worker.id not in answers:
-                        raise _ended(change, worker)
+                for gone in before.values() if reached == "loaded" else ():
+                    if gone.id not in live and gone.id not in answers:
+                        raise _ended(change, gone)
                 for worker, answer in answers.items():
                     if answer.error is not None and worker in live:
                         _refuse(change, answer, live)
