@@ -4,6 +4,8 @@
     ├── InvalidRequest          what the caller sent cannot be used
     │   ├── InvalidInput        … and these are the fields and why
     │   ├── TooLarge            … it is bigger than the server accepts
+    │   ├── RequestTimeout      … it did not arrive in time
+    │   ├── IdempotencyMismatch … its Idempotency-Key belongs to another request
     │   └── MethodNotAllowed    … the path exists and takes other methods
     ├── Unauthorized            no key, or not the right one
     ├── Forbidden               the key does not matter: this caller may not do this
@@ -13,7 +15,10 @@
     ├── DeployRefused           the bundle cannot be served
     ├── RunFailed               a run ended without an answer
     │   ├── WrapperFailed       … because the wrapper's code raised
-    │   └── WrapperRefused      … because the wrapper raised an `HTTPException`
+    │   ├── WrapperRefused      … because the wrapper raised an `HTTPException`
+    │   ├── RunTimedOut         … because its deadline passed
+    │   └── RunStopped          … because somebody stopped it
+    ├── TooBusy                 as much is under way as the server or the deployment takes
     ├── NotReady                the server is starting or stopping
     ├── StorageUnavailable      the database does not answer
     ├── ServerUnreachable       the command line found no server
@@ -87,6 +92,18 @@ class TooLarge(InvalidRequest):
     code: ClassVar[str] = "too_large"
 
 
+class RequestTimeout(InvalidRequest):
+    """The request did not arrive in time."""
+
+    code: ClassVar[str] = "request_timeout"
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The Idempotency-Key was sent before with another request."""
+
+    code: ClassVar[str] = "idempotency_mismatch"
+
+
 class MethodNotAllowed(InvalidRequest):
     """The path exists and does not take this method."""
 
@@ -153,6 +170,32 @@ class WrapperRefused(RunFailed):
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
+
+
+class RunTimedOut(RunFailed):
+    """The deadline of a run passed before it ended."""
+
+    code: ClassVar[str] = "run_timed_out"
+
+
+class RunStopped(RunFailed):
+    """Somebody stopped a run before it ended, or the server did because it stops."""
+
+    code: ClassVar[str] = "run_stopped"
+
+
+class TooBusy(HayserveError):
+    """As many runs are under way and waiting as are taken.
+
+    Args:
+        retry_after: When to try again, in seconds.
+    """
+
+    code: ClassVar[str] = "too_busy"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class NotReady(HayserveError):

@@ -109,6 +109,32 @@ class Settings(BaseSettings):
         None, description="Where the server writes its local key; by default one file per port."
     )
     threads: int = Field(512, ge=1, description="How many sync runs may be under way at once.")
+    max_runs: int = Field(
+        1024, ge=1, description="How many runs may be under way at once, in each worker."
+    )
+    max_waiting: int = Field(
+        1024, ge=0, description="How many runs may wait for their turn, in each worker."
+    )
+    run_timeout: float = Field(
+        3600, ge=0, description="How long a run may take, its wait included, in seconds; 0 is ever."
+    )
+    max_body_mb: int = Field(20, ge=1, description="How large a request's body may be, in MB.")
+    max_upload_mb: int = Field(200, ge=1, description="How large a form with files may be, in MB.")
+    max_header_kb: int = Field(
+        64, ge=1, description="How large a request's line and headers may be together, in KB."
+    )
+    header_timeout: float = Field(
+        30, gt=0, description="How long a request's headers may take to arrive, in seconds."
+    )
+    body_timeout: float = Field(
+        30, gt=0, description="How long a request's body may pause on its way, in seconds."
+    )
+    blocking_seconds: float = Field(
+        1, gt=0, description="How long code may hold the event loop up before the log shows where."
+    )
+    idempotency_hours: int = Field(
+        24, ge=1, description="How long an answer is kept for its Idempotency-Key, in hours."
+    )
     streaming_components: str = Field(
         "", description="Which components stream by default: none for the last, `all`, or names."
     )

@@ -27,6 +27,8 @@ STATUSES: Mapping[type[HayserveError], Status] = MappingProxyType(
         errors.InvalidRequest: Status(422, 400, "invalid_request_error"),
         errors.InvalidInput: Status(422, 400, "invalid_request_error"),
         errors.TooLarge: Status(413, 413, "invalid_request_error"),
+        errors.RequestTimeout: Status(408, 408, "invalid_request_error"),
+        errors.IdempotencyMismatch: Status(422, 422, "invalid_request_error"),
         errors.MethodNotAllowed: Status(405, 405, "invalid_request_error"),
         errors.Unauthorized: Status(401, 401, "authentication_error"),
         errors.Forbidden: Status(403, 403, "permission_error"),
@@ -37,6 +39,9 @@ STATUSES: Mapping[type[HayserveError], Status] = MappingProxyType(
         errors.RunFailed: Status(500, 500, "server_error"),
         errors.WrapperFailed: Status(500, 500, "server_error"),
         errors.WrapperRefused: Status(500, 500, "server_error"),  # its own status is used instead
+        errors.RunTimedOut: Status(504, 504, "server_error"),
+        errors.RunStopped: Status(409, 409, "server_error"),
+        errors.TooBusy: Status(429, 429, "rate_limit_error"),
         errors.NotReady: Status(503, 503, "server_error"),
         errors.StorageUnavailable: Status(503, 503, "server_error"),
         errors.ServerUnreachable: Status(502, 502, "server_error"),
