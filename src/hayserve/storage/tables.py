@@ -142,3 +142,29 @@ declarations = Table(
     Column("run", String(64), nullable=False),
     Column("error", JSON),
 )
+
+# What one worker asks all others about their runs; it is here until they have replied.
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("asker", String(64), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("subject", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What they reply.
+replies = Table(
+    "replies",
+    metadata,
+    Column(
+        "question",
+        Integer,
+        ForeignKey("questions.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("worker", String(64), primary_key=True),
+    Column("body", JSON, nullable=False),
+)

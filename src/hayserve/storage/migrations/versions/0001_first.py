@@ -12,9 +12,12 @@ def upgrade() -> None:
     _deployments()
     _changes()
     _workers()
+    _questions()
 
 
 def downgrade() -> None:
+    op.drop_table("replies")
+    op.drop_table("questions")
     op.drop_index(op.f("ix_names_deployment"), table_name="names")
     op.drop_table("names")
     op.drop_table("answers")
@@ -140,4 +143,26 @@ def _workers() -> None:
         sa.Column("run", sa.String(length=64), nullable=False),
         sa.Column("error", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("node", "name", name=op.f("pk_declarations")),
+    )
+
+
+def _questions() -> None:
+    op.create_table(
+        "questions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("asker", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("subject", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_questions")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "replies",
+        sa.Column("question", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["question"], ["questions.id"], name=op.f("fk_replies_question"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("question", "worker", name=op.f("pk_replies")),
     )
