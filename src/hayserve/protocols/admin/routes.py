@@ -14,10 +14,10 @@ from hayserve.deployments.history import History
 from hayserve.deployments.members import Members
 from hayserve.deployments.order import Order
 from hayserve.deployments.registry import Registry
-from hayserve.deployments.revision import Author
 from hayserve.deployments.rules import Rules
 from hayserve.errors import NotFound, TooLarge
 from hayserve.protocols.admin.answers import failed_entry, past, result, status_entry, undeployed
+from hayserve.protocols.admin.author import author_of
 from hayserve.protocols.admin.body import read_body, spool, spool_body
 from hayserve.protocols.admin.schema import (
     Aliases,
@@ -31,7 +31,6 @@ from hayserve.protocols.admin.schema import (
 )
 
 _SLACK = 1024 * 1024
-_LONGEST_WHERE = 300
 _LARGEST_BODY = 65_536
 
 
@@ -138,7 +137,7 @@ class Admin:
         """Stop to serve a deployment; with `purge=true` forget its past, too."""
         outcome = await self._deployer.undeploy(
             _name(request),
-            author=_author(request),
+            author=author_of(request),
             purge=flag(request.query_params, "purge"),
         )
         return JSONResponse(undeployed(outcome))
@@ -147,7 +146,7 @@ class Admin:
         """Serve an earlier revision again."""
         asked = read(await _small_body(request) or b"{}", Rollback)
         name = _name(request)
-        outcome = await self._deployer.rollback(name, to=asked.to, author=_author(request))
+        outcome = await self._deployer.rollback(name, to=asked.to, author=author_of(request))
         return JSONResponse(result(outcome))
 
     async def alias(self, request: Request) -> Response:
@@ -157,7 +156,7 @@ class Admin:
             _name(request),
             add=asked.add,
             remove=asked.remove,
-            author=_author(request),
+            author=author_of(request),
         )
         return JSONResponse(result(outcome))
 
@@ -175,7 +174,7 @@ class Admin:
         return PlainTextResponse(text, media_type="text/x-diff")
 
     async def _deploy(self, order: Order, request: Request) -> Response:
-        outcome = await self._deployer.deploy(order.of(_author(request)))
+        outcome = await self._deployer.deploy(order.of(author_of(request)))
         answer: dict[str, Any] = result(outcome)
         return JSONResponse({**answer, "endpoint": f"/{outcome.name}/run"})
 
@@ -195,11 +194,3 @@ def _name(request: Request) -> str:
     if "\0" in name:  # which no database takes
         raise NotFound(f"No deployment is named {name!r}.")
     return name
-
-
-def _author(request: Request) -> Author:
-    """Who asks: the key that was shown, and where it says, or seems, to come from."""
-    said = request.headers.get("x-hayserve-from", "")[:_LONGEST_WHERE]
-    address = request.client.host if request.client else ""
-    key: str = getattr(request.state, "key_name", "nobody's key")
-    return Author(key, said if said and said.isprintable() else address)

@@ -1,0 +1,15 @@
+"""Says who asks for a change."""
+
+from starlette.requests import Request
+
+from hayserve.deployments.revision import Author
+
+_LONGEST_WHERE = 300
+
+
+def author_of(request: Request) -> Author:
+    """Who asks: the key that was shown, and where it says, or seems, to come from."""
+    said = request.headers.get("x-hayserve-from", "")[:_LONGEST_WHERE]
+    address = request.client.host if request.client else ""
+    key: str = getattr(request.state, "key_name", "nobody's key")
+    return Author(key, said if said and said.isprintable() else address)
