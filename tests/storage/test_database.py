@@ -44,6 +44,21 @@ def test_what_was_written_is_read(database: Database) -> None:
     assert found(database) == {"a": b"\x00\xff"}
 
 
+def test_what_was_written_aside_is_read(database: Database) -> None:
+    with database.writing_aside() as connection:
+        put(connection, "a", b"\x00\xff")
+
+    def fail() -> None:
+        with database.writing_aside() as connection:
+            connection.execute(contents.delete())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert found(database) == {"a": b"\x00\xff"}
+
+
 def test_only_a_database_in_memory_is_for_one_process(database: Database) -> None:
     assert database.is_shared == (str(database.engine.url) != "sqlite://")
 

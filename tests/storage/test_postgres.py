@@ -4,11 +4,13 @@ import sys
 import traceback
 
 import pytest
+from sqlalchemy import select
 
 from hayserve.errors import Misconfigured
 from hayserve.storage.address import address
 from hayserve.storage.database import Database
 from hayserve.storage.postgres import connection_arguments, postgres_engines
+from hayserve.storage.tables import contents
 
 
 def test_without_the_driver_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +51,21 @@ def test_a_writer_does_not_wait_or_stop_for_ever(postgres_url: str) -> None:
 
     assert found == ["10s", "30s"]
     assert after == "0"
+
+
+def test_who_writes_aside_does_not_wait_for_a_writer(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    database.open()
+    with database.writing() as writer:
+        writer.execute(contents.insert().values(sha256="a", data=b""))
+        with database.writing_aside() as connection:
+            connection.execute(contents.insert().values(sha256="b", data=b""))
+            limit = connection.exec_driver_sql("SHOW lock_timeout").scalar()
+    with database.reading() as connection:
+        found = connection.scalars(select(contents.c.sha256).order_by(contents.c.sha256)).all()
+    database.close()
+
+    assert (found, limit) == (["a", "b"], "10s")
 
 
 def test_the_url_has_the_last_word_on_how_to_connect() -> None:

@@ -75,6 +75,18 @@ def test_a_change_of_the_own_process_is_seen(here: Database) -> None:
         assert watching.wait(20)
 
 
+def test_what_is_written_aside_wakes_nobody(here: Database, elsewhere: Database) -> None:
+    with closing(watch(here)) as watching:
+        for database in (here, elsewhere):
+            with database.writing_aside() as connection:
+                connection.execute(contents.insert().values(sha256=str(id(database)), data=b""))
+                connection.execute(contents.delete())
+
+        assert not watching.wait(0.05)
+        change(elsewhere)
+        assert watching.wait(20)
+
+
 def test_what_is_taken_back_is_no_change(here: Database, elsewhere: Database) -> None:
     with closing(watch(here)) as watching:
         with pytest.raises(ZeroDivisionError), elsewhere.writing():

@@ -107,6 +107,19 @@ class Database:
             yield connection
         self.commits.add()
 
+    @contextmanager
+    def writing_aside(self) -> Generator[Connection]:
+        """Like `writing`, for rows that nobody follows: no watch is woken.
+
+        On PostgreSQL others may write at the same time, so each statement has to be right by
+        itself.
+
+        Raises:
+            StorageUnavailable: As for `writing`.
+        """
+        with self._answered(), self._turn, self._opened().aside.begin() as connection:
+            yield connection
+
     def _opened(self) -> Engines:
         if self._engines is None:
             raise StorageUnavailable(f"The database {self.address.shown} is not open")

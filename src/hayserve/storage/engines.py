@@ -1,4 +1,4 @@
-"""The two ways into one database: to read, and to write."""
+"""The ways into one database: to read, to write, and to write what nobody follows."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,15 @@ from sqlalchemy import Engine
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """They share their connections. A transaction of `writer` is the only one anywhere."""
+    """They share their connections.
+
+    A transaction of `writer` is the only one anywhere, and whoever watches the database is told of
+    it. Of one of `aside` nobody is told.
+    """
 
     reader: Engine
     writer: Engine
+    aside: Engine
 
     def close(self) -> None:
         self.reader.dispose()

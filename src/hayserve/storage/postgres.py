@@ -38,7 +38,9 @@ def postgres_engines(address: Address) -> Engines:
             "PostgreSQL needs a driver that is not installed",
             hint="pip install 'hayserve[postgres]'",
         ) from error
-    writer = engine.execution_options(isolation_level="READ COMMITTED")
+    writer, aside = (engine.execution_options(isolation_level="READ COMMITTED") for _ in range(2))
+    for each in (writer, aside):
+        event.listen(each, "begin", _limit_waits)
     event.listen(writer, "begin", _wait_for_turn)
     event.listen(writer, "commit", _announce)
     return Engines(
@@ -47,6 +49,7 @@ def postgres_engines(address: Address) -> Engines:
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         ),
         writer=writer,
+        aside=aside,
     )
 
 
@@ -61,12 +64,15 @@ def _defaults(address: Address) -> dict[str, Any]:
     return {name: value for name, value in CONNECTION.items() if name not in address.url.query}
 
 
-def _wait_for_turn(connection: Connection) -> None:
+def _limit_waits(connection: Connection) -> None:
     # A process that stopped in its transaction must not keep the others out for ever.
     connection.exec_driver_sql(
         "SELECT set_config('lock_timeout', '10s', true),"
         " set_config('idle_in_transaction_session_timeout', '30s', true)"
     )
+
+
+def _wait_for_turn(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
 
 

@@ -25,10 +25,12 @@ def sqlite_engines(address: Address) -> Engines:
     else:
         engine = create_engine(address.url, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
-    reader, writer = engine.execution_options(), engine.execution_options()
+    reader, writer, aside = (engine.execution_options() for _ in range(3))
     event.listen(reader, "begin", _begin_to_read)
-    event.listen(writer, "begin", _begin_to_write)
-    return Engines(reader, writer)
+    for each in (writer, aside):
+        event.listen(each, "begin", _begin_to_write)
+    event.listen(writer, "commit", _count)
+    return Engines(reader, writer, aside)
 
 
 def make_file(path: Path) -> None:
@@ -71,3 +73,9 @@ def _begin_to_write(connection: Connection) -> None:
     connection.exec_driver_sql(f"PRAGMA foreign_keys={keys}")
     connection.exec_driver_sql("PRAGMA query_only=OFF")
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _count(connection: Connection) -> None:
+    """Change the number that is watched; it is part of the transaction."""
+    number = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA user_version={(number + 1) % 2**31}")

@@ -51,6 +51,7 @@ revisions = Table(
     Column("digest", String(64), nullable=False),
     Column("place", Text, nullable=False),
     Column("parameters", JSON, nullable=False),
+    Column("limits", JSON, nullable=False),
     Column("description", Text, nullable=False),
     Column("skip_mcp", Boolean, nullable=False),
     Column("origin", String(20), nullable=False),
@@ -167,4 +168,20 @@ replies = Table(
     ),
     Column("worker", String(64), primary_key=True),
     Column("body", JSON, nullable=False),
+)
+
+# The requests that came with an Idempotency-Key, named by a hash of the key and the caller: which
+# worker runs them as which run, and what was answered. Without a status the run has not ended;
+# without a body its answer was too large to be kept.
+kept_answers = Table(
+    "kept_answers",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("worker", String(64), nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+    Column("status", Integer),
+    Column("headers", JSON),
+    Column("body", LargeBinary),
 )

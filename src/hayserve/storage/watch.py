@@ -5,9 +5,9 @@ from time import monotonic
 from typing import Protocol
 
 from hayserve.storage.commits import Commits
-from hayserve.storage.data_version import DataVersion
 from hayserve.storage.database import Database
 from hayserve.storage.postgres import connection_arguments
+from hayserve.storage.user_version import UserVersion
 
 
 class Source(Protocol):
@@ -103,7 +103,7 @@ def watch(database: Database) -> Watch:
     if database.address.is_in_memory:
         return Watch(InMemory(database.commits))
     if database.address.is_sqlite:
-        return Watch(DataVersion(database.address.url.database or "", database.commits))
+        return Watch(UserVersion(database.address.url.database or "", database.commits))
     from hayserve.storage.notifications import Notifications  # noqa: PLC0415  needs the driver
 
     return Watch(Notifications(connection_arguments(database.engine)))

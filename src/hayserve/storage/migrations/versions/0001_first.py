@@ -13,9 +13,12 @@ def upgrade() -> None:
     _changes()
     _workers()
     _questions()
+    _kept_answers()
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_kept_answers_expires_at"), table_name="kept_answers")
+    op.drop_table("kept_answers")
     op.drop_table("replies")
     op.drop_table("questions")
     op.drop_index(op.f("ix_names_deployment"), table_name="names")
@@ -57,6 +60,7 @@ def _deployments() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("place", sa.Text(), nullable=False),
         sa.Column("parameters", sa.JSON(), nullable=False),
+        sa.Column("limits", sa.JSON(), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
         sa.Column("skip_mcp", sa.Boolean(), nullable=False),
         sa.Column("origin", sa.String(length=20), nullable=False),
@@ -165,4 +169,22 @@ def _questions() -> None:
             ["question"], ["questions.id"], name=op.f("fk_replies_question"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("question", "worker", name=op.f("pk_replies")),
+    )
+
+
+def _kept_answers() -> None:
+    op.create_table(
+        "kept_answers",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("headers", sa.JSON(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_kept_answers")),
+    )
+    op.create_index(
+        op.f("ix_kept_answers_expires_at"), "kept_answers", ["expires_at"], unique=False
     )

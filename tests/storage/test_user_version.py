@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from hayserve.storage.commits import Commits
-from hayserve.storage.data_version import DataVersion
 from hayserve.storage.database import Database
+from hayserve.storage.user_version import UserVersion
 
 
 def test_a_disk_that_fails_is_looked_at_again_until_it_is_back(tmp_path: Path) -> None:
     path = tmp_path / "later" / "hayserve.db"
-    source = DataVersion(str(path), Commits())
+    source = UserVersion(str(path), Commits())
     assert not source.changed()
 
     database = Database(f"sqlite:///{path}")
