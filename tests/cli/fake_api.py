@@ -251,6 +251,52 @@ TRACED = {
 }
 LOGGED = {"detail": "It failed.", "hint": "The server's log says why.", "run_id": "r44"}
 
+RUNS: list[dict[str, Any]] = [
+    {
+        "id": "0123456789ab0123456789ab",
+        "deployment": "greeter",
+        "revision": 3,
+        "method": "run_chat_completion_async",
+        "streamed": True,
+        "caller": "local key",
+        "stage": "tool: search_the_web",
+        "age_seconds": 4530.2,
+        "deadline_in_seconds": -3.1,
+        "cancelled": True,
+        "worker": "process 11 on one",
+    },
+    {
+        "id": "0123456789cd0123456789cd",
+        "deployment": "writer",
+        "revision": None,
+        "method": "run_api",
+        "streamed": False,
+        "caller": "192.168.100.200",
+        "stage": "model",
+        "age_seconds": 3.21,
+        "deadline_in_seconds": 125.0,
+        "cancelled": False,
+        "worker": "process 12 on two",
+    },
+    {"id": "fedcba987654fedcba987654", "deployment": "writer", "worker": "process 12 on two"},
+]
+
+
+async def runs(request: Request) -> Response:
+    only = request.query_params.get("deployment")
+    listed = [run for run in RUNS if only in {None, run["deployment"]}]
+    return JSONResponse({"runs": listed, "silent_workers": []})
+
+
+async def cancel(request: Request) -> Response:
+    run_id = request.path_params["id"]
+    if run_id not in {run["id"] for run in RUNS}:
+        return JSONResponse({"detail": "It has ended.", "hint": "Look."}, status_code=404)
+    return JSONResponse({"id": run_id, "cancelled": True, "worker": "process 12 on two"})
+
+
+SILENT = {"runs": RUNS[:1], "silent_workers": ["process 13 on three"]}
+
 DIFF = "--- a\n+++ b\n@@ -1,2 +1,2 @@\n same\x0c\n-old\n+new\n"
 
 API = Starlette(
@@ -259,6 +305,9 @@ API = Starlette(
         Route("/empty/status", nothing_deployed),
         Route("/list/status", always(JSONResponse([]))),
         Route("/text/status", always(PlainTextResponse("hello"))),
+        Route("/runs", runs),
+        Route("/runs/{id}", cancel, methods=["DELETE"]),
+        Route("/silent/runs", always(JSONResponse(SILENT))),
         Route("/openapi.json", always(JSONResponse(OPENAPI))),
         Route("/deployments/{name}", deploy_archive, methods=["PUT"]),
         Route("/deployments/{name}/diff", always(PlainTextResponse(DIFF))),

@@ -134,6 +134,15 @@ class Client:
             response.read()
             return response.text
 
+    def runs(self, *, deployment: str | None = None) -> Answer:
+        """Ask what runs, of all deployments or of one."""
+        query = {} if deployment is None else {"deployment": deployment}
+        with self._asked("GET", "/runs", params=query, timeout=STATUS_SECONDS) as response:
+            return self._object_in(response)
+
+    def cancel(self, run_id: str) -> Answer:
+        return self._change("DELETE", f"/runs/{quote(run_id, safe='')}")
+
     def openapi(self) -> Answer:
         """Ask what the deployments take; a server that does not say it says nothing."""
         try:

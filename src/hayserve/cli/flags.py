@@ -288,6 +288,26 @@ class CallOrChat(Call):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Runs(Reach):
+    """Flags of `hayserve runs`."""
+
+    deployment: Annotated[
+        str | None,
+        typer.Option("--deployment", help="Show only the runs of this deployment."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(Reach):
+    """Flags of `hayserve cancel`."""
+
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ID", help="What `hayserve runs` shows, or the whole id."),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Init:
     """Flags of `hayserve init`."""
 

@@ -137,3 +137,19 @@ def call(given: flags.CallOrChat) -> None:
         call.call(given)
     else:
         call.chat(given, given.chat)
+
+
+@command(app, flags.Runs)
+def runs(given: flags.Runs) -> None:
+    """List what runs on the server, on all of its workers."""
+    from hayserve.cli import runs  # noqa: PLC0415  loaded only when called
+
+    runs.runs(given)
+
+
+@command(app, flags.Cancel)
+def cancel(given: flags.Cancel) -> None:
+    """Stop runs that are under way."""
+    from hayserve.cli import cancel  # noqa: PLC0415  loaded only when called
+
+    cancel.cancel(given)
