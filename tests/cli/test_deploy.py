@@ -77,6 +77,7 @@ def test_what_a_setting_names_stays_behind(typed: Typed, server_url: str, bundle
 def test_a_folder_is_deployed_as_asked(typed: Typed, server_url: str, bundle: Path) -> None:
     words = ["deploy", str(bundle), "-n", "g", "-a", "x", "-a", "y", "-o", "-s"]
     words += ["--description", "Says é", "--check", "hi?", "-p", "k=3", "--param", "on=true"]
+    words += ["--limit", "max_runs=4", "--limit", "run_timeout=0.5"]
     sent = received(typed(*words, "--url", server_url, "--json"))
     assert (sent["name"], sent["files"]) == ("g", BYTES)
     assert sent["query"] == [
@@ -85,6 +86,7 @@ def test_a_folder_is_deployed_as_asked(typed: Typed, server_url: str, bundle: Pa
         ["overwrite", "true"],
         ["save_files", "false"],
         ["parameters", '{"k": "3", "on": true}'],
+        ["limits", '{"max_runs": 4, "run_timeout": 0.5}'],
         ["description", "Says é"],
         ["check", "hi?"],
     ]
@@ -177,8 +179,10 @@ def test_a_description_can_be_given(typed: Typed, server_url: str, pipeline: Pat
 
 def test_a_yaml_file_can_be_checked_too(typed: Typed, server_url: str, pipeline: Path) -> None:
     words = ["deploy", str(pipeline), "--check", "hi?", "--param", 'a={"b": 1}']
+    words += ["--limit", "max_waiting=0"]
     sent = received(typed(*words, "--url", server_url, "--json"))
     assert (sent["check"], sent["parameters"]) == ("hi?", {"a": {"b": 1}})
+    assert sent["limits"] == {"max_waiting": 0}
 
 
 def test_a_wrapper_says_itself_that_it_is_no_mcp_tool(typed: Typed, bundle: Path) -> None:

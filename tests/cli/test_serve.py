@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 from cli.outcome import Typed
 from hayserve.cli.flags import Run, command
 from hayserve.cli.serve import run, starter
+from hayserve.deployments.terms import NO_TERMS, Terms
 from hayserve.errors import Misconfigured
 from hayserve.server.serve import serve
 from hayserve.settings import Settings, load
+from hayserve.wrappers.run_limits import RunLimits
 
 
 @dataclass
@@ -42,6 +44,7 @@ def test_flags_become_settings(tmp_path: Path) -> None:
             paths=["a", "b.yml"],
             name="n",
             aliases=["x"],
+            limits=["max_runs=4"],
             host="127.0.0.1",
             port=8000,
             pipelines_dir=tmp_path / "p",
@@ -55,7 +58,8 @@ def test_flags_become_settings(tmp_path: Path) -> None:
     assert settings is not None
     assert (settings.host, settings.port, settings.root_path) == ("127.0.0.1", 8000, "/api")
     assert (settings.pipelines_dir, settings.insecure) == (tmp_path / "p", True)
-    assert started.rest == {"paths": ["a", "b.yml"], "name": "n", "aliases": ["x"], "reload": True}
+    terms = Terms(name="n", aliases=("x",), limits=RunLimits(max_runs=4))
+    assert started.rest == {"paths": ["a", "b.yml"], "terms": terms, "reload": True}
 
 
 def test_flags_that_are_not_given_leave_the_environment_its_say(
@@ -67,7 +71,7 @@ def test_flags_that_are_not_given_leave_the_environment_its_say(
     run(Run(), start=started)
     assert started.settings is not None
     assert (started.settings.port, started.settings.insecure) == (9000, True)
-    assert started.rest == {"paths": [], "name": None, "aliases": [], "reload": False}
+    assert started.rest == {"paths": [], "terms": NO_TERMS, "reload": False}
 
 
 def test_without_workers_one_process_serves() -> None:
@@ -77,7 +81,7 @@ def test_without_workers_one_process_serves() -> None:
 def test_workers_have_a_parent_however_many_they_are(tmp_path: Path) -> None:
     start = starter(1)
     with pytest.raises(Misconfigured, match="has no keys yet"):
-        start(load(host="0.0.0.0"), [], name=None, aliases=[], reload=False)
+        start(load(host="0.0.0.0"), [], terms=NO_TERMS, reload=False)
 
 
 @pytest.mark.parametrize("option", ["--reload", "--watch", "-r"])

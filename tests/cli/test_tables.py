@@ -30,14 +30,17 @@ def test_revisions_are_listed_with_their_parameters(capsys: pytest.CaptureFixtur
         "deployed_from": "ann@here:/[bold]",
         "digest": "0123456789abcdef",
         "parameters": {"model": "gpt-4o", "top": [1, "é"]},
+        "limits": {"max_runs": 4},
     }
     second = {**first, "revision": 2, "active": True, "parameters": {}, "deployed_from": ""}
+    del second["limits"]
     tables.history([second, first])
     shown = rows(capsys.readouterr().out)
     assert [(row[0], row[1], row[6]) for row in shown] == [
         ("2", "✔", ""),
         ("1", "", "model=gpt-4o"),
         ("", "", 'top=[1, "é"]'),
+        ("", "", "limit max_runs=4"),
     ]
     assert shown[1][3:6] == ["local key", "ann@here:/[bold]", "0123456789ab"]
     assert shown[1][2].startswith("2026-11-2")

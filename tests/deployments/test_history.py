@@ -1,6 +1,7 @@
 """The past of a deployment can be read, also when it is not served any more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from hayserve.deployments.history import History, earlier, last_served
 from hayserve.deployments.plan import Plan, alias_plan
 from hayserve.deployments.revision import NOBODY, Content
 from hayserve.errors import InvalidRequest, NotFound
+from hayserve.wrappers.run_limits import RunLimits
 
 
 @pytest.fixture
@@ -57,15 +59,24 @@ def test_other_names_are_no_new_service(kept: Book) -> None:
     assert past(kept).of("it") == before
 
 
-def test_revisions_are_compared_with_their_parameters(kept: Book) -> None:
-    for word, parameters in (("one\n", {}), ("two\n", {}), ("two\n", {"a": 1})):
+def test_revisions_are_compared_with_their_parameters_and_limits(kept: Book) -> None:
+    given: Sequence[tuple[str, dict[str, Any]]] = [
+        ("one\n", {}),
+        ("two\n", {}),
+        ("two\n", {"parameters": {"a": 1}}),
+        ("two\n", {"limits": RunLimits(max_runs=4)}),
+    ]
+    for word, terms in given:
         made = Bundle.of_texts({"pipeline_wrapper.py": word})
         kept.revisions.save(made)
-        content = Content("folder", made.digest, parameters=parameters)
+        content = Content("folder", made.digest, **terms)
         plan = Plan("it", "deploy", kept.ledger.active("it"), content=content)
         kept.ledger.activate(plan, coordinator="me")
     assert "-one\n+two\n" in past(kept).diff("it", old=1, new=2)
     assert past(kept).diff("it", old=2, new=3) == "-parameters {}\n+parameters {'a': 1}\n"
+    assert past(kept).diff("it", old=3, new=4) == (
+        "-parameters {'a': 1}\n+parameters {}\n-limits {}\n+limits {'max_runs': 4}\n"
+    )
     assert past(kept).diff("it", old=2, new=2) == ""
     with pytest.raises(NotFound, match="'it' has no revision 9"):
         past(kept).diff("it", old=1, new=9)

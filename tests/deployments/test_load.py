@@ -2,9 +2,11 @@
 
 import gc
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
+from typing import ClassVar
 
 import anyio
 import pytest
@@ -14,6 +16,7 @@ from hayserve import BasePipelineWrapper
 from hayserve.deployments.load import load
 from hayserve.deployments.target import Target, targets_at
 from hayserve.errors import DeployRefused
+from hayserve.wrappers.run_limits import RunLimits
 
 pytestmark = pytest.mark.anyio
 
@@ -234,3 +237,48 @@ async def test_a_server_that_stops_during_an_async_setup_is_not_told_of_a_refusa
     with anyio.move_on_after(0.3) as scope:
         await load(targets_at(str(file_with(tmp_path, text)))[0])
     assert scope.cancelled_caught
+
+
+class Limited(Greeter):
+    limits: ClassVar[Mapping[str, float]] = {"max_runs": 8, "run_timeout": 60}
+
+
+async def test_limits_of_the_deploy_win_over_those_of_the_class() -> None:
+    target = Target("it", "thing", Path(), thing=Limited)
+    assert (await load(target)).limits == RunLimits(max_runs=8, run_timeout=60)
+    deployed = replace(target, limits=RunLimits(max_runs=4))
+    assert (await load(deployed)).limits == RunLimits(max_runs=4, run_timeout=60)
+    assert (await load(replace(target, thing=Greeter))).limits == RunLimits()
+
+
+async def test_limits_of_the_deploy_win_over_those_of_the_yaml(tmp_path: Path) -> None:
+    text = (
+        "components:\n  greeter:\n    type: PromptBuilder\n"
+        "    init_parameters: {template: 'Hi {{ name }}'}\n"
+        "connections: []\nlimits:\n  max_runs: 8\n  max_waiting: 0\n"
+    )
+    file = tmp_path / "limited.yml"
+    file.write_text(text)
+    [target] = targets_at(str(file))
+    deployed = replace(target, limits=RunLimits(max_runs=4))
+    assert (await load(deployed)).limits == RunLimits(max_runs=4, max_waiting=0)
+
+
+async def test_limits_of_a_class_that_cannot_be_used_are_refused() -> None:
+    class Mistaken(Greeter):
+        limits: ClassVar[Mapping[str, float]] = {"max_run": 8}
+
+    with pytest.raises(DeployRefused, match="There is no limit 'max_run'") as refused:
+        await load(Target("it", "thing", Path(), thing=Mistaken))
+    assert refused.value.message.startswith("The `limits` in the class of 'it' cannot be used.")
+    assert refused.value.hint == "Did you mean 'max_runs'?"
+
+
+async def test_a_wrapper_may_mean_another_thing_by_limits() -> None:
+    class Other(Greeter):
+        def setup(self) -> None:
+            self.limits = {"of": "its own"}  # type: ignore[misc]
+
+    other = type("Other", (Greeter,), {"limits": ["of", "its", "own"]})
+    for thing in (Other, other):
+        assert (await load(Target("it", "thing", Path(), thing=thing))).limits == RunLimits()

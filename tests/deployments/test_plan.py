@@ -1,5 +1,6 @@
 """What is ordered becomes a plan."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from hayserve.deployments.order import Order
 from hayserve.deployments.plan import Plan, alias_plan, deploy_plan, distinct, with_aliases
 from hayserve.deployments.revision import NOBODY, Author, Content, Revision
 from hayserve.errors import InvalidRequest
+from hayserve.wrappers.run_limits import RunLimits
 
 REVISION = Revision("it", 3, Content("folder", "abc"), "deployed", NOBODY, datetime.now(UTC))
 ACTIVE = Active("it", REVISION, ("a", "b"), keep=False)
@@ -50,10 +52,15 @@ def test_names_are_added_and_taken_away_in_their_order() -> None:
 def test_an_order_says_what_it_would_be_served_as() -> None:
     bundle = Bundle.of_texts({"a.py": ""})
     order = Order("it", bundle, aliases=("gpt",), parameters={"a": 1}, description="Says.")
+    order = replace(order, limits=RunLimits(max_runs=4))
     assert order.names == ("it", "gpt")
     assert Order("it", None).names == ("it",)
     assert order.content == Content(
-        "folder", bundle.digest, parameters={"a": 1}, description="Says."
+        "folder",
+        bundle.digest,
+        parameters={"a": 1},
+        limits=RunLimits(max_runs=4),
+        description="Says.",
     )
     thing = Order("it", None, kind="thing", place="it", digest="x", skip_mcp=True)
     assert thing.content == Content("thing", "x", place="it", skip_mcp=True)

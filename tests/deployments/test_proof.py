@@ -1,6 +1,7 @@
 """Jobs and proofs are the same on both ends of a connection."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +18,7 @@ from hayserve.errors import (
     RunFailed,
     WrapperRefused,
 )
+from hayserve.wrappers.run_limits import RunLimits
 
 
 class OfAUser(DeployRefused):
@@ -26,6 +28,7 @@ class OfAUser(DeployRefused):
 def test_a_job_is_the_same_on_the_other_end() -> None:
     parameters = MappingProxyType({"top_k": 3, "path": Path("data"), "texts": ["ä\udc80"]})
     target = Target("x", "object", Path("/a/b.py"), "make", aliases=("y",), parameters=parameters)
+    target = replace(target, limits=RunLimits(max_runs=4))
     job = Job(target, Limits(2.5, 1024), check="Who?", search_path=("/lib",))
     read = Job.from_line(job.to_line())
     assert read == Job(
@@ -36,6 +39,7 @@ def test_a_job_is_the_same_on_the_other_end() -> None:
             "make",
             aliases=("y",),
             parameters={"top_k": 3, "path": "data", "texts": ["ä\udc80"]},
+            limits=RunLimits(max_runs=4),
         ),
         Limits(2.5, 1024),
         check="Who?",

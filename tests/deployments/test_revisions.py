@@ -8,10 +8,12 @@ from sqlalchemy import delete, func, select, update
 
 from deployments.books import Book, book, bundle
 from hayserve.deployments.bundle import Bundle
+from hayserve.deployments.plan import Plan
 from hayserve.deployments.revision import Content
 from hayserve.deployments.revisions import declared_digest
 from hayserve.errors import Misconfigured, NotFound
 from hayserve.storage.tables import bundles, contents
+from hayserve.wrappers.run_limits import RunLimits
 
 
 @pytest.fixture
@@ -87,6 +89,20 @@ def test_a_revision_is_as_it_was_accepted(kept: Book) -> None:
     assert kept.revisions.digests() == {("it", bundle(word).digest) for word in ("one", "two")}
 
 
+def test_what_was_given_with_a_revision_is_kept(kept: Book) -> None:
+    content = Content(
+        "object",
+        "abc",
+        place="a.py:x",
+        parameters={"a": [1.5, None]},
+        limits=RunLimits(max_runs=4, run_timeout=0.5),
+        description="Says.",
+        skip_mcp=True,
+    )
+    kept.ledger.activate(Plan("it", "deploy", None, content=content), coordinator="me")
+    assert kept.revisions.get("it", 1).content == content
+
+
 @pytest.mark.parametrize(("name", "hint"), [("it", "1, 2"), ("no", "none")])
 def test_a_revision_that_is_not_there_is_told_with_those_that_are(
     kept: Book, name: str, hint: str
@@ -129,8 +145,9 @@ def test_all_that_a_start_can_say_is_in_one_hash() -> None:
         Content("folder", "abd"),
         Content("folder", "abc", place="x"),
         Content("folder", "abc", parameters={"a": 1}),
+        Content("folder", "abc", limits=RunLimits(max_runs=4)),
         Content("folder", "abc", description="x"),
         Content("folder", "abc", skip_mcp=True),
     ]
-    assert len({declared_digest(other, ()) for other in [content, *others]}) == 7
+    assert len({declared_digest(other, ()) for other in [content, *others]}) == 8
     assert declared_digest(content, ["a"]) != declared_digest(content, ())

@@ -13,6 +13,7 @@ from hayserve.deployments.revision import NOBODY, Content, Revision
 from hayserve.deployments.source import Source
 from hayserve.deployments.target import Target
 from hayserve.errors import DeployRefused, NotFound
+from hayserve.wrappers.run_limits import RunLimits
 
 THING = object()
 
@@ -35,13 +36,16 @@ def revision(content: Content, name: str = "it") -> Revision:
 def test_a_folder_is_put_on_the_disk(kept: Book, tmp_path: Path) -> None:
     made = bundle("x = 1")
     kept.revisions.save(made)
-    content = Content("folder", made.digest, parameters={"a": 1}, description="Says.")
+    limits = RunLimits(max_runs=4)
+    content = Content(
+        "folder", made.digest, parameters={"a": 1}, limits=limits, description="Says."
+    )
     target = source(kept, tmp_path).target(revision(content), ("gpt",))
     assert (target.path / "pipeline_wrapper.py").read_text() == "x = 1"
     assert target.path.is_relative_to(tmp_path)
     assert (target.name, target.kind, target.aliases) == ("it", "folder", ("gpt",))
     assert (target.origin, target.revision) == ("pipelines dir", made.digest)
-    assert (target.parameters, target.description) == ({"a": 1}, "Says.")
+    assert (target.parameters, target.limits, target.description) == ({"a": 1}, limits, "Says.")
 
 
 def test_yaml_is_one_file(kept: Book, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hayserve.deployments.target import Target, named, targets_at, targets_in
+from hayserve.deployments.target import Target, on_terms, targets_at, targets_in
+from hayserve.deployments.terms import NO_TERMS, Terms
 from hayserve.errors import Misconfigured
+from hayserve.wrappers.run_limits import RunLimits
 
 
 @pytest.fixture
@@ -67,12 +69,13 @@ def test_what_cannot_be_served_is_refused_with_what_can(folder: Path, path: str,
 
 def test_one_target_can_be_given_names(folder: Path) -> None:
     only = targets_at(str(folder / "a"))
-    assert named(only, name=None, aliases=[]) == only
-    [renamed] = named(only, name="x", aliases=["y"])
+    assert on_terms(only, NO_TERMS) == only
+    [renamed] = on_terms(only, Terms(name="x", aliases=("y",)))
     assert (renamed.name, renamed.aliases) == ("x", ("y",))
-    assert named(only, name=None, aliases=["y"])[0].name == "a"
+    [limited] = on_terms(only, Terms(limits=RunLimits(max_runs=4)))
+    assert (limited.name, limited.limits) == ("a", RunLimits(max_runs=4))
 
 
 def test_several_targets_keep_their_names(folder: Path) -> None:
     with pytest.raises(Misconfigured, match="4 are named here"):
-        named(targets_at(str(folder)), name="x", aliases=[])
+        on_terms(targets_at(str(folder)), Terms(name="x"))

@@ -160,7 +160,7 @@ def test_a_program_gives_the_application_what_it_serves(tmp_path: Path) -> None:
     pipeline.add_component("prompt", PromptBuilder("Hi {{ name }}"))
     app, loaded = application(tmp_path)
     app.deploy("class", Greeter, aliases=["gpt"], parameters={"word": "Hi"}, description="Says.")
-    app.deploy("instance", Greeter())
+    app.deploy("instance", Greeter(), limits={"max_runs": 4})
     app.deploy("function", greeter)
     app.deploy("pipeline", pipeline)
     app.deploy("agent", Agent(chat_generator=MockChatGenerator()))
@@ -176,6 +176,7 @@ def test_a_program_gives_the_application_what_it_serves(tmp_path: Path) -> None:
             "pipeline",
             "agent",
         ]
+        assert [one["limits"] for one in status["deployments"][1:3]] == [{}, {"max_runs": 4}]
         for name, word in (("gpt", "Hi"), ("instance", "Hello"), ("function", "Hello")):
             assert http.post(f"/{name}/run", json={}).json() == {"result": f"{word}, you!"}
         assert http.post("/pipeline/run", json={"name": "Ada"}).status_code == 200
@@ -208,6 +209,8 @@ def test_what_a_program_cannot_give_is_refused_at_once(tmp_path: Path) -> None:
             app.deploy(name, Greeter, aliases=aliases)
     with pytest.raises(InvalidRequest, match="cannot be written as JSON"):
         app.deploy("ok", Greeter, parameters={"word": object()})
+    with pytest.raises(InvalidRequest, match="There is no limit 'max'"):
+        app.deploy("ok", Greeter, limits={"max": 1})
 
 
 def test_what_a_program_gives_and_cannot_be_served_is_listed(tmp_path: Path) -> None:

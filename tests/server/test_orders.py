@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from hayserve.deployments.terms import Terms
 from hayserve.errors import Misconfigured
 from hayserve.server.orders import Alive, Orders, Ready, Refused, Sign, decode, encode
 from hayserve.server.role import Role
+from hayserve.wrappers.run_limits import RunLimits
 from server.serving import settings_in
 
 
@@ -15,8 +17,7 @@ def test_a_worker_is_told_everything_secrets_too(
     orders = Orders(
         settings=settings,
         paths=("a", "b.yml"),
-        name="n",
-        aliases=("x",),
+        terms=Terms(name="n", aliases=("x",), limits=RunLimits(max_runs=4)),
         reload=True,
         local_key="key",
         role=Role(2, declares=False, watches=False),

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from hayserve import create_app, run_app
+from hayserve.deployments.terms import Terms
 from hayserve.errors import Misconfigured
 from hayserve.server.serve import let_go, serve
 from hayserve.server.sockets import listen, listening, port_of
+from hayserve.wrappers.run_limits import RunLimits
 from server.serving import put, settings_in
 
 
@@ -29,7 +31,9 @@ def test_a_path_that_names_nothing_is_refused(tmp_path: Path) -> None:
 def test_one_name_for_several_is_refused(tmp_path: Path) -> None:
     paths = [str(put(tmp_path / name)) for name in ("a", "b")]
     with pytest.raises(Misconfigured, match="2 are named here"):
-        serve(settings_in(tmp_path), paths, name="x")
+        serve(settings_in(tmp_path), paths, terms=Terms(name="x"))
+    with pytest.raises(Misconfigured, match="0 are named here"):
+        serve(settings_in(tmp_path), terms=Terms(limits=RunLimits(max_runs=4)))
 
 
 def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hayserve.runs.execute import Executor
 from hayserve.runs.run import Run, new_id
 from hayserve.wrappers.capabilities import Capabilities, capabilities_of
 from hayserve.wrappers.pipeline_io import InputResolution, OutputResolution
+from hayserve.wrappers.run_limits import RunLimits
 from hayserve.wrappers.yaml import YAMLPipelineWrapper
 
 
@@ -271,6 +272,20 @@ def test_a_description_is_the_given_one_or_the_metadatas() -> None:
     able = served(described)
     assert able.signature is not None
     assert able.signature.description == "Finds it."
+
+
+def test_limits_are_read_and_refused_with_their_line() -> None:
+    limited = f"{SEARCH.rstrip()}\nlimits:\n  max_runs: 4\n  run_timeout: 1.5\n"
+    assert made(limited).run_limits == RunLimits(max_runs=4, run_timeout=1.5)
+    assert made(SEARCH).run_limits == RunLimits()
+    wrong = YAMLPipelineWrapper.from_yaml("limits:\n  max_runs: 4\n  max_wait.ing: 1\n")
+    with pytest.raises(
+        DeployRefused, match=r"line 3: limits\.max_wait\.ing: There is no"
+    ) as refused:
+        _ = wrong.run_limits
+    assert refused.value.hint == "Did you mean 'max_waiting'?"
+    with pytest.raises(DeployRefused, match="line 1: limits: Limits are numbers by name"):
+        _ = YAMLPipelineWrapper.from_yaml("limits: 4").run_limits
 
 
 def test_a_file_is_read_as_utf_8(tmp_path: Path) -> None:

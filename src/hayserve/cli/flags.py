@@ -26,6 +26,13 @@ NewName = Annotated[
 Aliases = Annotated[
     list[str], typer.Option("--alias", "-a", help="Another name for it; may be repeated.")
 ]
+Limits = Annotated[
+    list[str],
+    typer.Option(
+        "--limit",
+        help="A limit of its runs, name=number, such as max_runs=4; may be repeated.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", "-o", help="Replace a deployment of that name.")
 ]
@@ -53,6 +60,7 @@ class Run:
         str | None, typer.Option("--name", "-n", help="The name of what is served.")
     ] = None
     aliases: Aliases = field(default_factory=list[str])
+    limits: Limits = field(default_factory=list[str])
     host: Annotated[str | None, typer.Option("--host", "-h", help="The address to listen on.")] = (
         None
     )
@@ -144,6 +152,7 @@ class Deploy(Reach):
         list[str],
         typer.Option("--param", "-p", help="key=value for the wrapper's setup(); may be repeated."),
     ] = field(default_factory=list[str])
+    limits: Limits = field(default_factory=list[str])
     check: Annotated[
         str | None,
         typer.Option(

@@ -5,6 +5,8 @@ from functools import partial
 from typing import Protocol
 
 from hayserve.cli.flags import Run
+from hayserve.cli.wishes import limits_in
+from hayserve.deployments.terms import Terms
 from hayserve.settings import Settings, load
 
 
@@ -12,13 +14,7 @@ class Start(Protocol):
     """Starts a server and returns when it has stopped."""
 
     def __call__(
-        self,
-        settings: Settings,
-        paths: Sequence[str],
-        *,
-        name: str | None,
-        aliases: Sequence[str],
-        reload: bool,
+        self, settings: Settings, paths: Sequence[str], *, terms: Terms, reload: bool
     ) -> None: ...
 
 
@@ -33,7 +29,8 @@ def run(given: Run, *, start: Start | None = None) -> None:
         insecure=given.insecure or None,
     )
     start = start or starter(given.workers)
-    start(settings, given.paths, name=given.name, aliases=given.aliases, reload=given.reload)
+    terms = Terms(name=given.name, aliases=tuple(given.aliases), limits=limits_in(given.limits))
+    start(settings, given.paths, terms=terms, reload=given.reload)
 
 
 def starter(workers: int | None) -> Start:

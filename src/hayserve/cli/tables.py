@@ -23,8 +23,8 @@ def deployments(listed: Iterable[Mapping[str, Any]]) -> None:
 
 
 def history(revisions: Iterable[Mapping[str, Any]]) -> None:
-    """The revisions of a deployment, each with its parameters; the one that is served marked."""
-    table = Table("Revision", "Active", "When", "By", "From", "Digest", "Parameters")
+    """The revisions of a deployment, each with what was given; the one that is served marked."""
+    table = Table("Revision", "Active", "When", "By", "From", "Digest", "Parameters, limits")
     for column in table.columns:
         column.overflow = "fold"
     for one in revisions:
@@ -48,6 +48,9 @@ def _deployment(number: int, one: Mapping[str, Any]) -> list[Text]:
 
 def _revision(one: Mapping[str, Any]) -> list[Text]:
     parameters: Mapping[str, Any] = one.get("parameters") or {}
+    limits: Mapping[str, Any] = one.get("limits") or {}
+    given = [f"{name}={_value(value)}" for name, value in parameters.items()]
+    given.extend(f"limit {name}={_value(value)}" for name, value in limits.items())
     return [
         Text(str(one.get("revision", ""))),
         Text("✔" if one.get("active") else ""),
@@ -55,7 +58,7 @@ def _revision(one: Mapping[str, Any]) -> list[Text]:
         Text(str(one.get("deployed_by") or "")),
         Text(str(one.get("deployed_from") or "")),
         Text(str(one.get("digest", ""))[:DIGEST]),
-        Text("\n".join(f"{name}={_value(value)}" for name, value in parameters.items())),
+        Text("\n".join(given)),
     ]
 
 

@@ -10,6 +10,8 @@ import typer
 from hayserve.cli.client import Query
 from hayserve.cli.flags import Deploy
 from hayserve.cli.inputs import pair_of
+from hayserve.errors import InvalidRequest
+from hayserve.wrappers.run_limits import RunLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Wishes:
     Args:
         aliases: Other names; None for those that what it replaces has.
         parameters: What the wrapper's `setup()` is called with.
+        limits: The limits of its runs.
         check: A question that it is asked before it is served.
         overwrite: Whether it may replace a deployment.
         keep: Whether it is there again after a restart.
@@ -27,6 +30,7 @@ class Wishes:
 
     aliases: Sequence[str] | None
     parameters: Mapping[str, Any]
+    limits: RunLimits
     check: str | None
     overwrite: bool
     keep: bool
@@ -39,9 +43,7 @@ class Wishes:
             "aliases": self.aliases,
             "save_file": self.keep,
         }
-        if self.parameters:
-            said["parameters"] = self.parameters
-        return said | self._texts()
+        return said | self._objects() | self._texts()
 
     def as_query(self) -> Query:
         """The query of `PUT /deployments/{name}`; one alias that is empty stands for none."""
@@ -50,12 +52,16 @@ class Wishes:
             said.append(("overwrite", "true"))
         if not self.keep:
             said.append(("save_files", "false"))
-        if self.parameters:
-            said.append(("parameters", json.dumps(self.parameters, ensure_ascii=False)))
+        for name, value in self._objects().items():
+            said.append((name, json.dumps(value, ensure_ascii=False)))
         return [*said, *self._texts().items()]
 
     def _aliases(self) -> Sequence[str]:
         return () if self.aliases is None else self.aliases or [""]
+
+    def _objects(self) -> dict[str, Mapping[str, Any]]:
+        objects = {"parameters": self.parameters, "limits": self.limits.as_fields()}
+        return {name: value for name, value in objects.items() if value}
 
     def _texts(self) -> dict[str, str]:
         texts = {"description": self.description, "check": self.check}
@@ -66,11 +72,13 @@ def wishes_in(given: Deploy) -> Wishes:
     """What a command line asks for.
 
     Raises:
-        typer.BadParameter: A parameter is not key=value, or there are to be aliases and none.
+        typer.BadParameter: A parameter or limit is not key=value, a limit cannot be used, or there
+            are to be aliases and none.
     """
     return Wishes(
         aliases=_aliases(given),
         parameters=parameters_in(given.params),
+        limits=limits_in(given.limits),
         check=given.check,
         overwrite=given.overwrite,
         keep=not given.skip_saving_files,
@@ -88,6 +96,25 @@ def parameters_in(typed: Iterable[str]) -> dict[str, Any]:
         typer.BadParameter: One is not key=value.
     """
     return {name: _value(text) for name, text in map(pair_of, typed)}
+
+
+def limits_in(typed: Iterable[str]) -> RunLimits:
+    """Limits by name.
+
+    Raises:
+        typer.BadParameter: One is not key=value, is not known, or cannot have that value.
+    """
+    try:
+        return RunLimits.of({name: _number(text) for name, text in map(pair_of, typed)})
+    except InvalidRequest as error:
+        raise typer.BadParameter(str(error), param_hint="--limit") from None
+
+
+def _number(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _value(text: str) -> Any:

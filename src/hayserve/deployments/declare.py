@@ -306,6 +306,7 @@ def _order(target: Target, *, ignore: Sequence[str]) -> Order:
         digest=digest,
         place=place,
         parameters=target.parameters,
+        limits=target.limits,
         aliases=target.aliases,
         overwrite=True,
         description=target.description,

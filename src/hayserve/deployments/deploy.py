@@ -18,7 +18,7 @@ from hayserve.deployments.plan import (
     alias_plan,
     deploy_plan,
     distinct,
-    note_on_parameters,
+    note_on_loss,
     with_aliases,
 )
 from hayserve.deployments.proof import Proof
@@ -123,7 +123,7 @@ class Deployer:
         async def decide(active: Active | None) -> Plan | Outcome:
             nonlocal proof, lost
             decided = self._plan(order, active)
-            lost = note_on_parameters(order, active)
+            lost = note_on_loss(order, active)
             is_new = isinstance(decided, Plan) and decided.content is not None
             if proof is None and (is_new or order.check is not None):
                 proof = await self.proven(order)

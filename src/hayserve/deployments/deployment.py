@@ -9,6 +9,7 @@ from hayserve.deployments.uses import Uses
 from hayserve.errors import HayserveError
 from hayserve.wrappers.base import BasePipelineWrapper, Kind
 from hayserve.wrappers.capabilities import Capabilities
+from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 
 Origin = Literal["command line", "pipelines dir", "program", "deployed"]
 
@@ -34,6 +35,8 @@ class Deployment:
         loaded_at: When its `setup()` had ended, in UTC.
         number: Which revision of its name it is, from 1; 0 if it is none.
         uses: Who uses it at the moment.
+        limits: The limits of its runs, whatever the name that they use; what is None is as the
+            settings say.
         owns: Whether what the wrapper holds was made for this deployment and ends with it.
         unload: Gives back the modules of its code; a second call does nothing.
     """
@@ -50,6 +53,7 @@ class Deployment:
     skip_mcp: bool = False
     number: int = 0
     uses: Uses = field(default_factory=Uses, compare=False)
+    limits: RunLimits = NO_LIMITS
     owns: bool = True
     unload: Callable[[], object] = field(default=nothing, compare=False)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from hayserve.deployments.change import Active, Change
 from hayserve.deployments.diff import diff
 from hayserve.deployments.ledger import Ledger
-from hayserve.deployments.revision import Revision
+from hayserve.deployments.revision import Content, Revision
 from hayserve.deployments.revisions import Revisions
 from hayserve.errors import InvalidRequest, NotFound
 
@@ -70,12 +70,7 @@ class History:
             NotFound: There is no such deployment or revision.
         """
         first, second = self._revisions.get(name, old), self._revisions.get(name, new)
-        parameters = [
-            f"-parameters {dict(first.content.parameters)}\n",
-            f"+parameters {dict(second.content.parameters)}\n",
-        ]
-        is_same = first.content.parameters == second.content.parameters
-        return "".join([] if is_same else parameters) + diff(
+        return _diff_of_terms(first.content, second.content) + diff(
             self._files_of(first),
             self._files_of(second),
             old_label=f"revision {old}",
@@ -87,6 +82,19 @@ class History:
         if not content.is_stored:
             return {}
         return dict(self._revisions.bundle(content.digest).files)
+
+
+def _diff_of_terms(old: Content, new: Content) -> str:
+    """What was given beside the files."""
+    given = {
+        "parameters": (dict(old.parameters), dict(new.parameters)),
+        "limits": (old.limits.as_fields(), new.limits.as_fields()),
+    }
+    return "".join(
+        f"-{name} {before}\n+{name} {after}\n"
+        for name, (before, after) in given.items()
+        if before != after
+    )
 
 
 def earlier(history: Sequence[Change], active: Active | None) -> int:

@@ -3,17 +3,18 @@
 import asyncio
 import traceback
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import cast
 
 from hayserve.deployments.bundle import WRAPPER_FILE
 from hayserve.deployments.deployment import Deployment, nothing
 from hayserve.deployments.loader import find_wrapper_class, load_module
 from hayserve.deployments.retire import give_back
 from hayserve.deployments.target import Target
-from hayserve.errors import DeployRefused, HayserveError
+from hayserve.errors import DeployRefused, HayserveError, InvalidRequest
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.calling import call, in_thread, is_being_cancelled
 from hayserve.wrappers.capabilities import capabilities_of
@@ -22,6 +23,7 @@ from hayserve.wrappers.escaped import original
 from hayserve.wrappers.failure import explain, user_frame
 from hayserve.wrappers.labels import kind_of
 from hayserve.wrappers.plain import wrapper_for
+from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 from hayserve.wrappers.setup_parameters import arguments_for, tell
 from hayserve.wrappers.usage import count_usage
 from hayserve.wrappers.yaml import YAMLPipelineWrapper
@@ -81,8 +83,26 @@ def _deployment_of(wrapper: BasePipelineWrapper, target: Target) -> Deployment:
         skip_mcp=target.skip_mcp or bool(wrapper.skip_mcp),
         origin=target.origin,
         loaded_at=datetime.now(UTC),
+        limits=target.limits.merged_over(_limits_of(wrapper, target)),
         owns=_owns(target),
     )
+
+
+def _limits_of(wrapper: BasePipelineWrapper, target: Target) -> RunLimits:
+    """The limits that are written into what is served."""
+    if isinstance(wrapper, YAMLPipelineWrapper):
+        return wrapper.run_limits
+    said = cast(object, type(wrapper).limits)
+    if not isinstance(said, Mapping):  # a wrapper may mean another thing by this name
+        return NO_LIMITS
+    try:
+        return RunLimits.of(cast(Mapping[object, object], said))
+    except InvalidRequest as error:
+        raise DeployRefused(
+            f"The `limits` in the class of {target.name!r} cannot be used. {error.message}",
+            hint=error.hint,
+            param=error.param,
+        ) from error
 
 
 def _owns(target: Target) -> bool:

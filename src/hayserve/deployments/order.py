@@ -7,6 +7,7 @@ from typing import Any, Literal
 from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.deployment import Origin
 from hayserve.deployments.revision import NOBODY, Author, Content
+from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Order:
         digest: The hash of what has no bundle.
         place: Where an object is: `file.py:object`.
         parameters: What its `setup()` is called with.
+        limits: The limits of its runs; what is None is as the wrapper or the settings say.
         aliases: More names; None for those that the deployment that it replaces has.
         overwrite: Whether it may replace a deployment of that name.
         keep: Whether it is there again after a restart of the server.
@@ -38,6 +40,7 @@ class Order:
     digest: str = ""
     place: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limits: RunLimits = NO_LIMITS
     aliases: tuple[str, ...] | None = None
     overwrite: bool = False
     keep: bool = True
@@ -60,6 +63,7 @@ class Order:
             digest=self.bundle.digest if self.bundle is not None else self.digest,
             place=self.place,
             parameters=self.parameters,
+            limits=self.limits,
             description=self.description,
             skip_mcp=self.skip_mcp,
         )

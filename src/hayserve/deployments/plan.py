@@ -90,11 +90,19 @@ def with_aliases(active: Active, *, add: Sequence[str], remove: Sequence[str]) -
     return tuple(alias for alias in wanted if alias not in {active.name, *remove})
 
 
-def note_on_parameters(order: Order, active: Active | None) -> str:
-    """What to say if a deploy takes parameters of `setup()` away."""
+def note_on_loss(order: Order, active: Active | None) -> str:
+    """What to say if a deploy takes parameters of `setup()` or limits away."""
     if active is None:
         return ""
-    lost = [name for name in active.revision.content.parameters if name not in order.parameters]
-    if not lost:
-        return ""
-    return f"It is set up without the parameters {', '.join(lost)}: each deploy gives its own."
+    had, has = active.revision.content, order.content
+    parameters = [name for name in had.parameters if name not in has.parameters]
+    limits = [name for name in had.limits.as_fields() if name not in has.limits.as_fields()]
+    notes = {
+        "It is set up without the parameters": parameters,
+        "It is served without the limits": limits,
+    }
+    return " ".join(
+        f"{what} {', '.join(lost)}: each deploy gives its own."
+        for what, lost in notes.items()
+        if lost
+    )

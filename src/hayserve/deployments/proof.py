@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from hayserve import errors
 from hayserve.deployments.target import Target
 from hayserve.errors import HayserveError
+from hayserve.wrappers.run_limits import RunLimits
 
 Phase = Literal["load", "import", "setup", "describe", "check"]
 
@@ -100,13 +101,18 @@ class Job:
 
 
 def _said_of(target: Target) -> dict[str, Any]:
-    return {
-        field.name: getattr(target, field.name) for field in fields(Target) if field.name != "thing"
-    }
+    said = {field.name: getattr(target, field.name) for field in fields(Target)}
+    del said["thing"]
+    return {**said, "limits": target.limits.as_fields()}
 
 
 def _target_in(said: Mapping[str, Any]) -> Target:
-    known: dict[str, Any] = {**said, "path": Path(said["path"]), "aliases": tuple(said["aliases"])}
+    known: dict[str, Any] = {
+        **said,
+        "path": Path(said["path"]),
+        "aliases": tuple(said["aliases"]),
+        "limits": RunLimits(**said["limits"]),
+    }
     return Target(**known)
 
 

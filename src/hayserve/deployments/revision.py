@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from hayserve.deployments.deployment import Origin
+from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 
 Kind = Literal["folder", "yaml", "object", "thing"]
 
@@ -38,6 +39,7 @@ class Content:
         digest: The hash of its files; of an object, of the file that it is in.
         place: Where an object is: `file.py:object`.
         parameters: What its `setup()` is called with.
+        limits: The limits of its runs that the deploy gave.
         description: One line for people; empty to take the wrapper's own.
         skip_mcp: Whether it is kept out of the list of MCP tools.
     """
@@ -46,6 +48,7 @@ class Content:
     digest: str
     place: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limits: RunLimits = NO_LIMITS
     description: str = ""
     skip_mcp: bool = False
 

@@ -15,6 +15,7 @@ from hayserve.deployments.revision import Author, Content, Revision
 from hayserve.errors import Misconfigured, NotFound
 from hayserve.storage.database import Database
 from hayserve.storage.tables import bundles, contents, revisions
+from hayserve.wrappers.run_limits import RunLimits
 
 
 class Revisions:
@@ -126,6 +127,7 @@ def add(
             digest=content.digest,
             place=content.place,
             parameters=dict(content.parameters),
+            limits=content.limits.as_fields(),
             description=content.description,
             skip_mcp=content.skip_mcp,
             origin=origin,
@@ -154,6 +156,7 @@ def revision_in(row: Row[Any]) -> Revision:
             digest=row.digest,
             place=row.place,
             parameters=row.parameters,
+            limits=RunLimits(**row.limits),
             description=row.description,
             skip_mcp=row.skip_mcp,
         ),
@@ -170,6 +173,7 @@ def declared_digest(content: Content, aliases: Collection[str]) -> str:
         "digest": content.digest,
         "place": content.place,
         "parameters": dict(content.parameters),
+        "limits": content.limits.as_fields(),
         "aliases": sorted(aliases),
         "description": content.description,
         "skip_mcp": content.skip_mcp,

@@ -74,6 +74,7 @@ class Source:
             description=content.description,
             skip_mcp=content.skip_mcp,
             parameters=content.parameters,
+            limits=content.limits,
             thing=thing,
         )
 

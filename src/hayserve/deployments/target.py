@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from hayserve.deployments.bundle import WRAPPER_FILE
 from hayserve.deployments.deployment import Origin
+from hayserve.deployments.terms import NO_TERMS, Terms
 from hayserve.errors import Misconfigured
+from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 
 WRAPPER_CLASS = "PipelineWrapper"
 YAML_SUFFIXES = (".yml", ".yaml")
@@ -35,6 +37,7 @@ class Target:
         skip_mcp: Whether it is kept out of the list of MCP tools.
         thing: The agent, pipeline or wrapper itself, for kind "thing".
         parameters: What its `setup()` is given, by name.
+        limits: The limits of its runs; what is None is as the wrapper or the settings say.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Target:
     skip_mcp: bool = False
     thing: object = None
     parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    limits: RunLimits = NO_LIMITS
 
 
 def targets_at(text: str, *, origin: Origin = "command line") -> list[Target]:
@@ -94,21 +98,24 @@ def targets_in(folder: Path, *, origin: Origin) -> list[Target]:
     return files + folders
 
 
-def named(targets: Sequence[Target], *, name: str | None, aliases: Sequence[str]) -> list[Target]:
-    """`targets` with the name and aliases that were given for the one that there is.
+def on_terms(targets: Sequence[Target], terms: Terms) -> list[Target]:
+    """`targets` with the names and limits that were given for the one that there is.
 
     Raises:
-        Misconfigured: A name or alias was given and there are several targets.
+        Misconfigured: Some were given and there are several targets.
     """
-    if not name and not aliases:
+    if terms == NO_TERMS:
         return list(targets)
     if len(targets) != 1:
         raise Misconfigured(
-            f"`--name` and `--alias` are for one deployment, and {len(targets)} are named here.",
-            hint="Name one path, or leave the names to the folders.",
+            "`--name`, `--alias` and `--limit` are for one deployment, and "
+            f"{len(targets)} are named here.",
+            hint="Name one path, leave the names to the folders, and write limits into the "
+            "wrappers.",
         )
     [only] = targets
-    return [replace(only, name=name or only.name, aliases=tuple(aliases))]
+    name = terms.name or only.name
+    return [replace(only, name=name, aliases=terms.aliases, limits=terms.limits)]
 
 
 def _object_target(file: Path, wanted: str, origin: Origin) -> Target:

@@ -31,6 +31,7 @@ from hayserve.server.middleware import LastAnswers, RootPath, RunIds
 from hayserve.server.parts import Parts, parts_of
 from hayserve.server.role import Role
 from hayserve.settings import Settings, load
+from hayserve.wrappers.run_limits import RunLimits
 
 
 class Application(Starlette):
@@ -47,6 +48,7 @@ class Application(Starlette):
         *,
         aliases: Sequence[str] = (),
         parameters: Mapping[str, Any] | None = None,
+        limits: Mapping[str, float] | None = None,
         description: str = "",
     ) -> None:
         """Serve an object of this program from the start.
@@ -57,10 +59,11 @@ class Application(Starlette):
                 arguments that gives one of them.
             aliases: More names for it.
             parameters: What the `setup()` of a wrapper is called with, by name.
+            limits: Limits of its runs, as `BasePipelineWrapper.limits` has them.
             description: What it does, in one line; a wrapper has its own.
 
         Raises:
-            InvalidRequest: A name or the parameters cannot be used.
+            InvalidRequest: A name, the parameters or the limits cannot be used.
             NameTaken: It was given before.
 
         Example:
@@ -88,6 +91,7 @@ class Application(Starlette):
             origin="program",
             thing=thing,
             parameters=parameters or {},
+            limits=RunLimits.of(limits or {}),
             description=description,
         )
 

@@ -7,9 +7,11 @@ from typing import Any, assert_never
 
 from pydantic import SecretStr
 
+from hayserve.deployments.terms import NO_TERMS, Terms
 from hayserve.errors import Misconfigured
 from hayserve.server.role import Role
 from hayserve.settings import Settings
+from hayserve.wrappers.run_limits import RunLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +21,7 @@ class Orders:
     Args:
         settings: The settings; the port is the one that is listened on.
         paths: What the command line names.
-        name: The name of the one deployment that `paths` names.
-        aliases: More names for it.
+        terms: What is said of the one deployment that `paths` names.
         reload: Whether files are watched; the role says by whom.
         local_key: What deploying needs; None where nobody is asked.
         role: What this worker does beside answering.
@@ -30,8 +31,7 @@ class Orders:
 
     settings: Settings
     paths: tuple[str, ...] = ()
-    name: str | None = None
-    aliases: tuple[str, ...] = ()
+    terms: Terms = NO_TERMS
     reload: bool = False
     local_key: str | None = None
     role: Role = field(default_factory=Role)
@@ -42,8 +42,7 @@ class Orders:
         known = {
             "settings": self.settings.model_dump(),
             "paths": self.paths,
-            "name": self.name,
-            "aliases": self.aliases,
+            "terms": asdict(self.terms),
             "reload": self.reload,
             "local_key": self.local_key,
             "role": asdict(self.role),
@@ -58,8 +57,7 @@ class Orders:
         return cls(
             settings=Settings(**known["settings"]),
             paths=tuple(known["paths"]),
-            name=known["name"],
-            aliases=tuple(known["aliases"]),
+            terms=_terms_in(known["terms"]),
             reload=known["reload"],
             local_key=known["local_key"],
             role=Role(**known["role"]),
@@ -117,6 +115,11 @@ def decode(line: bytes) -> Sign:
             return Refused(**said)
         case _:
             return Alive()
+
+
+def _terms_in(known: Mapping[str, Any]) -> Terms:
+    limits = RunLimits(**known["limits"])
+    return Terms(name=known["name"], aliases=tuple(known["aliases"]), limits=limits)
 
 
 def _plain(value: object) -> str:

@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.retire import spare_libraries
-from hayserve.deployments.target import Target, named, targets_at
+from hayserve.deployments.target import Target, on_terms, targets_at
+from hayserve.deployments.terms import NO_TERMS, Terms
 from hayserve.server.app import create_app
 from hayserve.server.drain import Server
 from hayserve.server.folder_lock import own_folder
@@ -32,8 +33,7 @@ def serve(
     settings: Settings,
     paths: Sequence[str] = (),
     *,
-    name: str | None = None,
-    aliases: Sequence[str] = (),
+    terms: Terms = NO_TERMS,
     reload: bool = False,
 ) -> None:
     """Serve what `paths` name, or without any what the pipelines folder holds, until stopped.
@@ -41,8 +41,7 @@ def serve(
     Args:
         settings: The settings.
         paths: Folders, YAML files and `file.py:object`s.
-        name: The name of the one deployment that `paths` names.
-        aliases: More names for it.
+        terms: What is said of the one deployment that `paths` names.
         reload: Load a deployment again when its files change.
 
     Raises:
@@ -50,7 +49,7 @@ def serve(
             another server has the data folder.
     """
     check_address(settings.host, insecure=settings.insecure)
-    targets = targets_of(paths, name=name, aliases=aliases)
+    targets = targets_of(paths, terms)
     with listening(settings.host, settings.port) as sockets:
         settings = settings.model_copy(update={"port": port_of(sockets)})
         with own_folder(settings):
@@ -85,18 +84,16 @@ def run_app(app: Starlette, *, host: str | None = None, port: int | None = None)
             run_until_stopped(Server(app, settings), sockets=sockets)
 
 
-def targets_of(
-    paths: Sequence[str], *, name: str | None, aliases: Sequence[str]
-) -> list[Target] | None:
+def targets_of(paths: Sequence[str], terms: Terms) -> list[Target] | None:
     """What `paths` name; None without any, which means what the pipelines folder holds.
 
     Raises:
-        Misconfigured: A path names nothing, or one name is for several.
+        Misconfigured: A path names nothing, or the terms are for one and there is not one.
     """
-    if not paths:
+    if not paths and terms == NO_TERMS:
         return None
     found = [target for path in paths for target in targets_at(path)]
-    return named(found, name=name, aliases=aliases)
+    return on_terms(found, terms)
 
 
 def run_until_stopped(server: Server, *, sockets: list[socket.socket]) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
+from hayserve.deployments.terms import NO_TERMS, Terms
 from hayserve.errors import Misconfigured
 from hayserve.server.folder_lock import own_folder
 from hayserve.server.local_key import LocalKey
@@ -32,8 +33,7 @@ def supervise(
     paths: Sequence[str] = (),
     *,
     workers: int,
-    name: str | None = None,
-    aliases: Sequence[str] = (),
+    terms: Terms = NO_TERMS,
     reload: bool = False,
 ) -> None:
     """Serve with so many workers until stopped; the other arguments are those of `serve`.
@@ -56,8 +56,7 @@ def supervise(
         orders = Orders(
             settings=settings,
             paths=tuple(paths),
-            name=name,
-            aliases=tuple(aliases),
+            terms=terms,
             reload=reload,
             local_key=key.value if key else None,
             sockets=tuple(one.fileno() for one in sockets),

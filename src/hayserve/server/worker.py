@@ -118,7 +118,7 @@ def targets_in(orders: Orders) -> list[Target] | None:
         Misconfigured: This worker is to declare it, and a path names nothing.
     """
     try:
-        return targets_of(orders.paths, name=orders.name, aliases=orders.aliases)
+        return targets_of(orders.paths, orders.terms)
     except Misconfigured as error:
         if orders.role.declares:
             raise

@@ -61,6 +61,14 @@ class BasePipelineWrapper(ABC):
     a2a_card: ClassVar[dict[str, Any] | None] = None
     deployment_type: ClassVar[Kind | None] = None
 
+    limits: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """Limits of its runs, such as `{"max_runs": 4, "run_timeout": 60}`.
+
+    There are `max_runs` and `max_waiting` (numbers of runs, in each worker), `run_timeout` (in
+    seconds, 0 is ever), `max_body_mb` and `max_upload_mb`. What is not named here is as the
+    settings say; what a deploy names wins over both.
+    """
+
     parameters: Mapping[str, Any] = MappingProxyType({})
     """What was given for the parameters of `setup()`; it is there before `setup()` is called."""
 

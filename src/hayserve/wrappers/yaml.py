@@ -4,11 +4,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from hayserve.errors import DeployRefused
+from hayserve.errors import DeployRefused, InvalidRequest
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.methods import give
 from hayserve.wrappers.named_pipeline import NamedPipeline
 from hayserve.wrappers.pipeline_io import InputResolution, OutputResolution
+from hayserve.wrappers.run_limits import RunLimits
 from hayserve.wrappers.streaming_targets import StreamingComponents
 from hayserve.wrappers.yaml_components import load_pipeline
 from hayserve.wrappers.yaml_document import YAMLDocument
@@ -40,7 +41,8 @@ class YAMLPipelineWrapper(BasePipelineWrapper):
     A class of Haystack may be called by its short name. `inputs` gives each name one
     `component.field` or a list of them, `outputs` one; `streaming_components` is a list of
     components, or "all". Without `inputs` the pipeline's own are taken, without `outputs` the
-    answer is what `Pipeline.run` returns.
+    answer is what `Pipeline.run` returns. `limits` are those of its runs, as a wrapper's class
+    has them.
 
     Where an input can take a conversation, the pipeline is a chat model too: all messages go to
     an input of the type `list[ChatMessage]`, the user's last text to any other.
@@ -117,6 +119,19 @@ class YAMLPipelineWrapper(BasePipelineWrapper):
     def description(self) -> str | None:
         """What the pipeline does; None if nobody said."""
         return self._named.description or None
+
+    @property
+    def run_limits(self) -> RunLimits:
+        """What `limits` says.
+
+        Raises:
+            DeployRefused: One of them is none, or has a value that it cannot have.
+        """
+        try:
+            return RunLimits.of(self._document.data.get("limits") or {})
+        except InvalidRequest as error:
+            where = (error.param or "").split(".", 1)
+            raise self._document.refusal(error.message, *where, hint=error.hint) from error
 
     @cached_property
     def _named(self) -> NamedPipeline:

@@ -11,7 +11,14 @@ from hayserve.wrappers.nearest import nearest
 from hayserve.wrappers.yaml_document import YAMLDocument, is_list, is_mapping
 from hayserve.wrappers.yaml_types import WHAT_A_TYPE_IS, FullTypes
 
-_SECTIONS = ("components", "connections", "inputs", "outputs", "streaming_components")
+_SECTIONS = (
+    "components",
+    "connections",
+    "inputs",
+    "outputs",
+    "streaming_components",
+    "limits",
+)
 _SETTINGS = ("metadata", "max_runs_per_component", "connection_type_validation")
 _UNTRUSTED = re.compile(r"[Rr]efusing to deserialize.*? from module '(?P<module>[\w.]+)'")
 

@@ -47,7 +47,7 @@ class YAMLDocument:
             # Before the values are made: that follows aliases and merges (`<<`) already, and puts
             # what is merged among the entries that stand there.
             _refuse_too_much(root, {})
-            for section in (None, "components", "inputs", "outputs"):
+            for section in (None, "components", "inputs", "outputs", "limits"):
                 _refuse_duplicates(root, section)
             data: object = loader.construct_document(root)  # pyright: ignore[reportUnknownMemberType] - its stubs lack it
         if data is None:

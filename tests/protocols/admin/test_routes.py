@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx2 import Response
@@ -438,6 +439,7 @@ def test_status_lists_what_is_served_in_hayhooks_shape(server: Server) -> None:
             "description": "Count.",
             "capabilities": ["run_api", "chat_completion", "mcp_eligible", "a2a_eligible"],
             "aliases": ["b"],
+            "limits": {},
             "revision": 1,
             "digest": digest,
             "origin": "deployed",
@@ -495,6 +497,48 @@ def test_the_same_code_with_other_parameters_is_another_deployment(server: Serve
     assert "wort" in refused.json()["detail"]
 
 
+def test_limits_are_part_of_a_revision(server: Server) -> None:
+    server.deploy("it", HELLO, limits={"max_runs": 4}, aliases=["gpt"])
+    again = server.deploy("it", HELLO, limits={"max_runs": 8, "run_timeout": 60}, overwrite=True)
+    assert (again.json()["revision"], again.json()["note"]) == (2, "")
+    assert limits_of(server) == {"max_runs": 8, "run_timeout": 60}
+    history = server.http.get("/deployments/it/history").json()["revisions"]
+    assert [one["limits"] for one in history] == [
+        {"max_runs": 8, "run_timeout": 60},
+        {"max_runs": 4},
+    ]
+    assert "+limits {'max_runs': 8" in server.http.get("/deployments/it/diff?old=1&new=2").text
+    assert server.http.post("/deployments/it/rollback").status_code == 200
+    assert limits_of(server) == limits_of(server, "gpt") == {"max_runs": 4}
+    without = server.deploy("it", HELLO, overwrite=True)
+    assert without.json()["note"] == (
+        "It is served without the limits max_runs: each deploy gives its own."
+    )
+    assert limits_of(server) == {}
+
+
+def limits_of(server: Server, name: str = "it") -> dict[str, Any]:
+    return server.http.get(f"/status/{name}").json()["deployment"]["limits"]
+
+
+def test_limits_of_yaml_and_of_an_archive_are_those_of_any_deploy(server: Server) -> None:
+    server.http.post(
+        "/deploy-yaml",
+        json={"name": "yaml", "source_code": ECHO_YAML, "limits": {"max_waiting": 0}},
+    )
+    assert limits_of(server, "yaml") == {"max_waiting": 0}
+    content = pack({"pipeline_wrapper.py": HELLO.encode()})
+    query = {"limits": '{"max_body_mb": 0.5}'}
+    server.http.put("/deployments/packed", content=content, params=query)
+    assert limits_of(server, "packed") == {"max_body_mb": 0.5}
+
+
+def test_limits_that_cannot_be_used_are_refused(server: Server) -> None:
+    refused = server.deploy("it", HELLO, limits={"max_run": 4})
+    assert refused.status_code == 422
+    assert detail_of(refused) == "There is no limit 'max_run'. Did you mean 'max_runs'?"
+
+
 def test_an_archive_is_deployed_as_it_is(server: Server) -> None:
     source = greeting("packed") + "# \N{SNOWMAN}\n"
     data = bytes(range(256))
@@ -514,6 +558,7 @@ def test_an_archive_is_deployed_as_it_is(server: Server) -> None:
     [
         ({"overwrite": "yes"}, "'overwrite' is true or false, not 'yes'."),
         ({"parameters": "[]"}, "'parameters' is not a JSON object."),
+        ({"limits": "4"}, "'limits' is not a JSON object."),
         ({"aliases": "a"}, "There is no query parameter 'aliases'."),
     ],
 )

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -12,6 +13,7 @@ from hayserve.deployments.bundle import Bundle
 from hayserve.deployments.order import Order
 from hayserve.deployments.revision import YAML_FILE
 from hayserve.errors import InvalidInput, InvalidRequest, Problem
+from hayserve.wrappers.run_limits import RunLimits
 
 
 def _content(value: Any) -> bytes:
@@ -26,13 +28,14 @@ def _content(value: Any) -> bytes:
     raise ValueError('a file is its text, or {"base64": "..."}')
 
 
-_PARAMETERS = TypeAdapter(dict[str, Any])
+_OBJECT = TypeAdapter(dict[str, Any])
 _ARCHIVE_QUERY = (
     "alias",
     "overwrite",
     "save_files",
     "description",
     "parameters",
+    "limits",
     "check",
 )
 
@@ -53,6 +56,7 @@ class DeployFiles(BaseModel):
     aliases: list[str] | None = None
     description: str | None = None
     parameters: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     check: str | None = None
 
     def order(self) -> Order:
@@ -64,6 +68,7 @@ class DeployFiles(BaseModel):
             keep=self.save_files,
             description=self.description or "",
             parameters=self.parameters,
+            limits=RunLimits.of(self.limits),
             check=self.check,
         )
 
@@ -81,6 +86,7 @@ class DeployYaml(BaseModel):
     save_file: bool = True
     aliases: list[str] | None = None
     parameters: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     check: str | None = None
 
     def order(self) -> Order:
@@ -94,6 +100,7 @@ class DeployYaml(BaseModel):
             description=self.description or "",
             skip_mcp=bool(self.skip_mcp),
             parameters=self.parameters,
+            limits=RunLimits.of(self.limits),
             check=self.check,
         )
 
@@ -153,7 +160,8 @@ def archive_order(name: str, files: Mapping[str, bytes], query: QueryParams) -> 
         overwrite=flag(query, "overwrite"),
         keep=flag(query, "save_files", default=True),
         description=query.get("description", ""),
-        parameters=_parameters(query),
+        parameters=_object(query, "parameters", such_as={"model": "gpt-4o"}),
+        limits=RunLimits.of(_object(query, "limits", such_as={"max_runs": 4})),
         check=query.get("check"),
     )
 
@@ -184,12 +192,12 @@ def number(query: QueryParams, name: str) -> int:
     return int(text)
 
 
-def _parameters(query: QueryParams) -> dict[str, Any]:
+def _object(query: QueryParams, name: str, *, such_as: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return _PARAMETERS.validate_json(query.get("parameters", "{}"))
+        return _OBJECT.validate_json(query.get(name, "{}"))
     except ValidationError:
         raise InvalidRequest(
-            "'parameters' is not a JSON object.", hint='Such as {"model": "gpt-4o"}.'
+            f"{name!r} is not a JSON object.", hint=f"Such as {json.dumps(such_as)}.", param=name
         ) from None
 
 
