@@ -1,0 +1,20 @@
+"""An agent that streams 200 tokens."""
+
+from collections.abc import Generator
+
+from haystack.components.agents import Agent
+from haystack.dataclasses import ChatMessage
+
+from benchmarks.models import fast_model
+from hayhooks import BasePipelineWrapper, get_last_user_message, streaming_generator
+
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self) -> None:
+        self.pipeline = Agent(chat_generator=fast_model())
+
+    def run_chat_completion(self, model: str, messages: list[dict], body: dict) -> Generator:
+        question = ChatMessage.from_user(get_last_user_message(messages))
+        return streaming_generator(
+            pipeline=self.pipeline, pipeline_run_args={"messages": [question]}
+        )

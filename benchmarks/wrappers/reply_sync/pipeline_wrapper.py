@@ -1,0 +1,11 @@
+"""A chat that answers with a string."""
+
+from hayhooks import BasePipelineWrapper, get_last_user_message
+
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self) -> None:
+        pass
+
+    def run_chat_completion(self, model: str, messages: list[dict], body: dict) -> str:
+        return f"A wort of advice: {get_last_user_message(messages)}"
