@@ -49,7 +49,8 @@ class Questions:
         with self._database.writing() as connection:
             connection.execute(delete(questions).where(left_behind))
             asked = connection.execute(insert(questions).values(**row).returning(questions.c.id))
-            return asked.scalar_one()
+            number: int = asked.scalar_one()
+            return number
 
     def of_others(self) -> Sequence[Question]:
         """What the other workers ask, answered or not; none of what a later program may ask."""
