@@ -404,29 +404,6 @@ async def test_a_run_that_is_cancelled_at_its_beginning_lets_its_deployment_go(
 
 
 @pytest.mark.anyio
-async def test_a_thread_that_begins_after_its_run_was_given_up_calls_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    late: list[Callable[[], Any]] = []
-    called: list[bool] = []
-
-    async def begins_later(work: Callable[[], Any], **_: Any) -> None:
-        late.append(work)
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(anyio.to_thread, "run_sync", begins_later)
-    run = run_of(lambda: called.append(True))
-    async with executing() as executor:
-        live = executor.start(run)
-        await anyio.wait_all_tasks_blocked()
-        live.cancel()
-        with anyio.fail_after(5):
-            await run.uses.wait_unused()
-        assert late[0]() is None
-    assert (called, run.uses.count) == ([], 0)
-
-
-@pytest.mark.anyio
 @pytest.mark.parametrize("moments", range(4))
 @pytest.mark.parametrize("method", [plain, async_plain])
 async def test_an_executor_that_stops_lets_all_deployments_go(

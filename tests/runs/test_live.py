@@ -11,15 +11,14 @@ import pytest
 
 from hayserve.errors import NotFound
 from hayserve.events import Event, RunCancelled, RunFailed, RunFinished, StreamOpened, TextDelta
-from hayserve.runs.channel import Channel
-from hayserve.runs.live import LiveRun, Stop, has_closed
+from hayserve.runs.live import LiveRun, has_closed
 from hayserve.wrappers.streaming import streaming_generator
 from runs.running import executing, run_of, started
 from wrappers.streaming_parts import words
 
 
 def live_run() -> LiveRun:
-    return LiveRun(run_of(print), Channel(), Stop())
+    return LiveRun(run_of(print))
 
 
 @pytest.mark.anyio
@@ -54,8 +53,7 @@ async def test_a_caller_that_is_cancelled_cancels_the_run() -> None:
     live = live_run()
     with anyio.move_on_after(0.01):
         await live.all_events()
-    assert live.channel.is_closed
-    assert live.scope.cancel_called
+    assert live.closing == RunCancelled()
 
 
 @pytest.mark.parametrize(
@@ -73,34 +71,43 @@ def test_a_closing_event_is_the_last(events: list[TextDelta], closed: bool) -> N
 
 
 @pytest.mark.anyio
-async def test_a_task_is_stopped_once_and_may_clean_up() -> None:
-    stop = Stop()
+async def test_a_run_ends_once() -> None:
+    stopped: list[LiveRun] = []
+    live = LiveRun(run_of(print), on_stop=stopped.append)
+    assert live.cancel("enough")
+    assert not live.cancel("more")
+    assert not live.end(RunFinished("late"))
+    assert await live.all_events() == [RunCancelled("enough")]
+    assert stopped == [live]
+
+
+@pytest.mark.anyio
+async def test_a_run_that_has_ended_is_not_stopped() -> None:
+    live = live_run()
+    assert live.end(RunFinished("x"))
+    assert not live.cancel()
+    assert not live.context.is_stopped
+    assert await live.all_events() == [RunFinished("x")]
+
+
+@pytest.mark.anyio
+async def test_a_task_is_cancelled_once_and_may_clean_up() -> None:
     cleaned_up: list[str] = []
 
-    async def work() -> None:
-        with stop:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                await asyncio.sleep(0)
-                cleaned_up.append("up")
+    async def works() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            cleaned_up.append("up")
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(work)
+    async with started(works) as live:
         await anyio.wait_all_tasks_blocked()
-        assert not stop.cancel_called
-        stop.cancel()
-        stop.cancel()
+        live.cancel()
+        live.cancel()
         await anyio.wait_all_tasks_blocked()
-        stop.cancel()
+        live.cancel()
     assert cleaned_up == ["up"]
-    assert stop.cancel_called
-
-
-def test_what_has_not_begun_is_only_marked() -> None:
-    stop = Stop()
-    stop.cancel()
-    assert stop.cancel_called
 
 
 @pytest.mark.anyio
@@ -186,7 +193,11 @@ async def test_a_driven_pipeline_stops_at_its_next_chunk() -> None:
 @pytest.mark.anyio
 async def test_a_run_that_was_cancelled_before_it_began_is_not_called() -> None:
     called: list[str] = []
-    async with started(lambda: called.append("x")) as live:
+
+    async def works() -> None:
+        called.append("x")
+
+    async with started(works) as live:
         live.cancel()
         await anyio.wait_all_tasks_blocked()
     assert called == []

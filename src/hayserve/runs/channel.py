@@ -7,10 +7,12 @@ loop without waiting for it, and does so once for all events that wait, not once
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from hayserve.events import (
     BytesDelta,
     ClientEvent,
+    Closing,
     Event,
     ReadyMade,
     ReasoningDelta,
@@ -19,19 +21,19 @@ from hayserve.events import (
     ToolFinished,
     ToolStarted,
 )
+from hayserve.wrappers.context import RunEnded
 
 _OVERHEAD = 64
 
 
-class ChannelClosed(BaseException):
-    """Nobody reads the channel any more; raised in the code that emits, so that it stops.
-
-    It is no `Exception`, so that no component takes it for a failure and tries again.
-    """
+class ChannelClosed(RunEnded):
+    """Nobody reads the channel any more; raised in the code that emits, so that it stops."""
 
 
 class Channel:
     """A bounded queue of events with one reader on the event loop and writers anywhere.
+
+    The reader either awaits `receive` or, to be called without a task that is woken, `listen`s.
 
     Args:
         capacity: How many bytes of events may wait before writers have to wait, in bytes.
@@ -44,17 +46,22 @@ class Channel:
         self._lock = threading.Lock()
         self._waiting: deque[Event] = deque()
         self._size = 0
-        self._readable = asyncio.Event()
+        self._is_full = False
+        self._has_room = threading.Condition(self._lock)
+        self._room_on_loop: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._listener: Callable[[], None] | None = None
         self._wake_is_on_its_way = False
-        self._has_room = threading.Event()
-        self._has_room.set()
-        self._room_on_loop = asyncio.Event()
-        self._room_on_loop.set()
-        self._closed = False
+        self._is_closed = False
 
     @property
     def is_closed(self) -> bool:
-        return self._closed
+        return self._is_closed
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a writer on the event loop should await `room`."""
+        return self._is_full
 
     def emit(self, event: Event) -> None:
         """Add an event, from any thread; in a thread, wait while the channel is full.
@@ -64,15 +71,45 @@ class Channel:
         Raises:
             ChannelClosed: The reader has left, or the run has ended.
         """
-        if threading.get_ident() == self._loop_thread:
-            self._add(event)
-            self._readable.set()
-            return
-        self._has_room.wait()
-        self._add(event)
-        if not self._wake_is_on_its_way:
+        # The commonest event first: this is called for every token.
+        size = _OVERHEAD + len(event.text) if type(event) is TextDelta else _size_of(event)
+        is_on_loop = threading.get_ident() == self._loop_thread
+        with self._lock:
+            if self._is_full and not is_on_loop:
+                self._has_room.wait_for(self._is_roomy)
+            if self._is_closed:
+                raise ChannelClosed
+            self._waiting.append(event)
+            self._size += size
+            self._is_full = self._size >= self._capacity
+            if self._wake_is_on_its_way:
+                return
             self._wake_is_on_its_way = True
-            self._loop.call_soon_threadsafe(self._readable.set)
+        if is_on_loop:
+            self._loop.call_soon(self._wake)
+        else:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def end(self, closing: Closing) -> bool:
+        """Add the closing event, on the event loop; writers get `ChannelClosed` from now on.
+
+        Returns:
+            Whether this is the end: a channel has only one, the first.
+        """
+        with self._lock:
+            if self._is_closed:
+                return False
+            self._waiting.append(closing)
+            self._is_closed = True
+            self._make_room()
+        self._wake()
+        return True
+
+    def close(self) -> None:
+        """Let writers get `ChannelClosed` from now on; what waits can still be received."""
+        with self._lock:
+            self._is_closed = True
+            self._make_room()
 
     async def room(self) -> None:
         """Wait until the channel is no longer full.
@@ -80,48 +117,57 @@ class Channel:
         Raises:
             ChannelClosed: The reader has left, or the run has ended.
         """
-        await self._room_on_loop.wait()
-        if self._closed:
+        while self._is_full and not self._is_closed:
+            if self._room_on_loop is None:
+                self._room_on_loop = self._loop.create_future()
+            await asyncio.shield(self._room_on_loop)
+        if self._is_closed:
             raise ChannelClosed
 
     async def receive(self) -> list[Event]:
         """All events that wait, at least one."""
-        while not (taken := self._take()):
-            await self._readable.wait()
+        while not (taken := self.take()):
+            self._reader = self._loop.create_future()
+            await self._reader
         return taken
 
-    def close(self) -> None:
-        """Let writers get `ChannelClosed` from now on; what waits can still be received."""
-        with self._lock:
-            self._closed = True
-            self._make_room()
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called on the event loop whenever there is something to `take`."""
+        self._listener = listener
+        if self._waiting:
+            self._loop.call_soon(self._wake)
 
-    def _add(self, event: Event) -> None:
-        size = _size_of(event)
-        # Else a reader or `close` could make room between the look and the clearing, for nothing.
-        with self._lock:
-            if self._closed:
-                raise ChannelClosed
-            self._waiting.append(event)
-            self._size += size
-            if self._size >= self._capacity:
-                self._has_room.clear()
-                self._room_on_loop.clear()
-
-    def _take(self) -> list[Event]:
+    def take(self) -> list[Event]:
+        """All events that wait, perhaps none."""
         with self._lock:
             taken = list(self._waiting)
             self._waiting.clear()
-            self._readable.clear()
-            # Whoever adds an event after this must send a new wake.
-            self._wake_is_on_its_way = False
             self._size = 0
-            self._make_room()
+            if self._is_full:
+                self._make_room()
         return taken
 
+    def _wake(self) -> None:
+        # Whoever adds an event after this sends a new wake.
+        self._wake_is_on_its_way = False
+        if self._reader is not None:
+            if not self._reader.done():
+                self._reader.set_result(None)
+            self._reader = None
+        if self._listener is not None:
+            self._listener()
+
+    def _is_roomy(self) -> bool:
+        return not self._is_full
+
     def _make_room(self) -> None:
-        self._has_room.set()
-        self._room_on_loop.set()
+        """Called with the lock held, on the event loop."""
+        self._is_full = False
+        self._has_room.notify_all()
+        if self._room_on_loop is not None:
+            if not self._room_on_loop.done():
+                self._room_on_loop.set_result(None)
+            self._room_on_loop = None
 
 
 def _size_of(event: Event) -> int:

@@ -5,33 +5,26 @@ Every protocol comes through here. A run is any number of events and exactly one
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from inspect import isawaitable
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
-import anyio
-import anyio.to_thread
-from anyio.abc import TaskGroup
-
-from hayserve.errors import HayserveError, InvalidRequest, NotReady, WrapperRefused
-from hayserve.events import (
-    Closing,
-    RunCancelled,
-    RunFailed,
-    RunFinished,
-    StreamOpened,
-)
-from hayserve.runs.channel import Channel, ChannelClosed
-from hayserve.runs.live import LiveRun, Stop
+from hayserve.errors import HayserveError, InvalidRequest, NotReady, RunTimedOut, WrapperRefused
+from hayserve.events import Closing, RunCancelled, RunFailed, RunFinished
+from hayserve.runs.admission import Admission
+from hayserve.runs.call import Rest, call, call_async, read, read_async
+from hayserve.runs.live import LiveRun
 from hayserve.runs.run import Run
-from hayserve.wrappers.context import RunContext, current_run
-from hayserve.wrappers.escaped import contained, original
-from hayserve.wrappers.items import Items, stream_in
+from hayserve.runs.state import RunState
+from hayserve.runs.threads import Threads
+from hayserve.wrappers.context import RunContext, RunEnded, current_run
 from hayserve.wrappers.refusal import failure_of
-from hayserve.wrappers.streaming import PipelineStream
 
 logger = logging.getLogger("hayserve.runs")
+
+SECONDS_TO_CLEAN_UP = 5.0
 
 
 class Executor:
@@ -40,7 +33,10 @@ class Executor:
     Runs belong to the executor and not to the request that asked for them.
 
     Args:
-        threads: How many sync runs may be under way at once; more wait.
+        threads: How many sync runs may be under way at once.
+        max_runs: How many runs may be under way at once.
+        max_waiting: How many runs may wait for their turn.
+        run_timeout: How long a run may take, its wait included, in seconds; 0 is ever.
         streaming_components: Which components stream where a wrapper does not say (see
             `streaming_generator`).
         show_tracebacks: Whether callers are given the traceback of a wrapper that failed.
@@ -50,190 +46,228 @@ class Executor:
         self,
         *,
         threads: int = 512,
+        max_runs: int = 1024,
+        max_waiting: int = 1024,
+        run_timeout: float = 0,
         streaming_components: str = "",
         show_tracebacks: bool = False,
     ) -> None:
-        self._limiter = anyio.CapacityLimiter(threads)
+        self._admission = Admission(max_runs=max_runs, max_waiting=max_waiting, threads=threads)
+        self._run_timeout = run_timeout
         self._streaming_components = streaming_components
         self._show_tracebacks = show_tracebacks
-        self._tasks: TaskGroup | None = None
+        self._lives: dict[Run, LiveRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = Threads()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Take runs for as long as the block lasts; leaving it cancels what is still under way."""
-        async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            try:
-                yield
-            finally:
-                self._tasks = None
-                tasks.cancel_scope.cancel()
+        self._loop = asyncio.get_running_loop()
+        try:
+            yield
+        finally:
+            self._loop = None
+            for live in list(self._lives.values()):
+                live.cancel("the server is stopping")
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=SECONDS_TO_CLEAN_UP)
+            self._threads.close()
 
     def start(self, run: Run) -> LiveRun:
-        """Start `run`; its events come through the channel of what is returned.
+        """Start `run`, or let it wait for its turn; its events come through its channel.
 
         From here on it holds its deployment.
 
         Raises:
             NotReady: The executor is not running.
+            TooBusy: As many runs wait as may.
         """
-        if self._tasks is None:
+        loop = self._loop
+        if loop is None:
             raise NotReady("The server is stopping.", hint="Try again in a moment.")
-        stop = Stop()
-        live = LiveRun(run, Channel(), stop)
-        self._tasks.start_soon(self._execute, live, stop)
-        run.uses.take()  # here and not in the task: in between, the deployment could be closed
+        may_begin = self._admission.enter(run)
+        now = loop.time()
+        live = LiveRun(
+            run,
+            context=RunContext(run.id, streaming_components=self._streaming_components),
+            started=now if run.arrived is None else run.arrived,
+            on_stop=self._give_up,
+        )
+        self._lives[run] = live
+        run.uses.take()
+        self._set_deadline(live, loop)
+        if may_begin:
+            self._begin(live)
         return live
 
-    async def _execute(self, live: LiveRun, stop: Stop) -> None:
-        """Never raises: what comes out of one task of a task group ends all the others."""
-        try:
-            if not stop.cancel_called:
-                await self._run(live, stop)
-        finally:
-            live.run.uses.give_back()
+    def live(self) -> Sequence[RunState]:
+        """All runs that wait, run, or were told to stop and have not ended."""
+        loop = asyncio.get_running_loop()
+        return [self._state_of(live, loop) for live in self._lives.values()]
 
-    async def _run(self, live: LiveRun, stop: Stop) -> None:
-        context = RunContext(live.run.id, streaming_components=self._streaming_components)
-        current_run.set(context)
-        with stop:
-            ending = await self._ending_of(live, context)
-        with suppress(ChannelClosed):
-            live.channel.emit(ending)
-        live.channel.close()
+    def cancel(self, run_id: str, *, reason: str) -> bool:
+        """Tell a run to stop.
 
-    async def _ending_of(self, live: LiveRun, context: RunContext) -> Closing:
+        Args:
+            run_id: Its id.
+            reason: What its caller is told.
+
+        Returns:
+            Whether there is one of that id.
+        """
+        found = [live for run, live in self._lives.items() if run.id == run_id]
+        for live in found:
+            live.cancel(reason)
+        return bool(found)
+
+    def _set_deadline(self, live: LiveRun, loop: asyncio.AbstractEventLoop) -> None:
+        allowed, asked = live.run.limits.run_timeout, live.run.timeout
+        seconds = self._run_timeout if allowed is None else allowed
+        if asked is not None:
+            seconds = min(asked, seconds or asked)
+        if seconds:
+            live.deadline = loop.call_at(live.started + seconds, self._time_out, live, seconds)
+
+    def _time_out(self, live: LiveRun, seconds: float) -> None:
         run = live.run
-        try:
-            result = await self._result_of(run, live.channel)
-        except ChannelClosed:
-            return RunCancelled()
-        except BaseException as error:  # noqa: BLE001 - user code: anything can come out of it
-            if isinstance(error, asyncio.CancelledError):
-                if live.scope.cancel_called:
-                    return RunCancelled()
-                if self._tasks is None:
-                    return RunCancelled("the server is stopping")
-            failure = failure_of(
-                original(error),
-                name=run.deployment,
-                method=run.method.name,
-                run_id=run.id,
-                show_traceback=self._show_tracebacks,
-            )
-            _log(run, failure)
-            return RunFailed(failure)
-        return RunFinished(result, usage=context.usage)
+        waited = " It was still waiting for its turn." if self._admission.is_waiting(run) else ""
+        error = RunTimedOut(
+            f"{run.deployment!r} did not answer within {seconds:g} seconds.{waited}",
+            hint="Ask for less at once, or allow more time: `run_timeout` of the deployment or of "
+            "the server, or the request's `x-run-timeout`.",
+        )
+        if live.stop(RunFailed(error)):
+            logger.warning("run_timed_out", extra={**_known(run), "seconds": seconds})
 
-    async def _result_of(self, run: Run, channel: Channel) -> Any:
+    def _state_of(self, live: LiveRun, loop: asyncio.AbstractEventLoop) -> RunState:
+        run, now = live.run, loop.time()
+        return RunState(
+            id=run.id,
+            deployment=run.deployment,
+            revision=run.number,
+            method=run.method.name,
+            streamed=run.streamed,
+            caller=run.caller,
+            stage="waiting" if self._admission.is_waiting(run) else live.context.stage,
+            age_seconds=now - live.started,
+            deadline_in_seconds=live.deadline.when() - now if live.deadline else None,
+            cancelled=live.closing is not None,
+        )
+
+    def _begin(self, live: LiveRun) -> None:
+        run, channel = live.run, live.channel
         if run.method.is_async:
-            value = run.method.function(**run.arguments)
+            self._in_task(live, call_async(run, channel))
         else:
-            value = await self._in_thread(run, _call, run, channel)
-        if isawaitable(value):
-            value = await value
-        stream = stream_in(value)
-        if stream is None:
-            return value
-        if stream.items is not None:
-            await self._in_thread(run, _pump, stream.items, stream.sse, channel)
-        if stream.async_items is not None:
-            await _pump_async(stream.async_items, stream.sse, channel)
-        return None
+            self._in_thread(live, partial(call, run, channel))
 
-    async def _in_thread(self, run: Run, function: Callable[..., Any], *args: Any) -> Any:
-        """Call `function` in a thread, which counts and holds the deployment until it ends.
+    def _in_task(self, live: LiveRun, work: Coroutine[Any, Any, Any]) -> None:
+        loop = asyncio.get_running_loop()
+        live.parts += 1
+        task = loop.create_task(self._work_async(live, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work_async(self, live: LiveRun, work: Coroutine[Any, Any, Any]) -> None:
+        """Never raises."""
+        current_run.set(live.context)
+        if live.closing is not None:
+            work.close()
+            self._part_ended(live, None)
+            return
+        live.task = asyncio.current_task()
+        try:
+            result = await work
+        except BaseException as error:  # noqa: BLE001 - user code: anything can come out of it
+            result = self._failed(live, error)
+        live.task = None
+        if isinstance(result, Rest) and live.closing is None:
+            self._in_thread(live, partial(read, result.value, live.channel))
+        self._part_ended(live, result)
+
+    def _in_thread(self, live: LiveRun, work: Callable[[], Any]) -> None:
+        """Do `work` in a thread, which counts and holds the deployment until it ends.
 
         That may be long after its run was cancelled.
         """
+        live.parts += 1
+        context = copy_context()
+        context.run(current_run.set, live.context)
         loop = asyncio.get_running_loop()
-        borrower = object()
-        tickets = [borrower]  # for the thread to begin, or for its run to give it up
+        self._threads.submit(partial(context.run, self._work, live, work, loop))
 
-        def release() -> None:
-            self._limiter.release_on_behalf_of(borrower)
-            run.uses.give_back()
-
-        def work() -> Any:
-            if not _is_taken(tickets):
-                return None
+    def _work(
+        self, live: LiveRun, work: Callable[[], Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """In a thread; never raises."""
+        result = None
+        if live.closing is None:
             try:
-                return contained(function, ChannelClosed)(*args)
-            finally:
-                with suppress(RuntimeError):  # the event loop is gone
-                    loop.call_soon_threadsafe(release)
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - user code: anything can come out of it
+                result = self._failed(live, error)
+        with suppress(RuntimeError):  # the event loop is gone
+            loop.call_soon_threadsafe(self._worked, live, result)
 
-        await self._limiter.acquire_on_behalf_of(borrower)
-        run.uses.take()
-        try:
-            return await anyio.to_thread.run_sync(
-                work, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
-            )
-        finally:
-            if _is_taken(tickets):
-                release()
+    def _worked(self, live: LiveRun, result: Any) -> None:
+        """A thread has ended, the run perhaps not."""
+        if isinstance(result, Rest) and live.closing is None:
+            self._in_task(live, read_async(result.value, live.channel))
+        self._part_ended(live, result)
 
+    def _part_ended(self, live: LiveRun, result: Any) -> None:
+        """Close the run if `result` is its end, and count it no longer if nothing of it is left."""
+        if isinstance(result, RunFailed):
+            live.end(result)
+        elif not isinstance(result, Rest):
+            live.end(RunFinished(result, usage=live.context.usage))
+        live.parts -= 1
+        if live.parts:
+            return
+        self._forget(live)
+        seconds = asyncio.get_running_loop().time() - live.started
+        for run in self._admission.leave(live.run, seconds=seconds):
+            self._begin(self._lives[run])
 
-def _is_taken(tickets: list[object]) -> bool:
-    """Take the one ticket; only one thread gets it."""
-    with suppress(IndexError):
-        tickets.pop()
-        return True
-    return False
+    def _give_up(self, live: LiveRun) -> None:
+        """A run was stopped: if it still waits, its turn never comes."""
+        if self._admission.is_waiting(live.run):
+            self._admission.give_up(live.run)
+            self._forget(live)
 
+    def _forget(self, live: LiveRun) -> None:
+        if live.deadline is not None:
+            live.deadline.cancel()
+        del self._lives[live.run]
+        live.run.uses.give_back()
 
-def _call(run: Run, channel: Channel) -> Any:
-    """Call a sync method, and read its stream in the same thread if it returns one."""
-    value = run.method.function(**run.arguments)
-    stream = stream_in(value)
-    if stream is None or stream.items is None:
-        return value
-    _pump(stream.items, stream.sse, channel)
-    return None
-
-
-def _pump(source: Iterator[Any], sse: bool, channel: Channel) -> None:  # noqa: FBT001 - goes through a thread
-    channel.emit(StreamOpened(sse=sse))
-    put = _emitter(channel)
-    if isinstance(source, PipelineStream):
-        source.drive(put)
-        return
-    try:
-        for item in source:
-            put(item)
-    finally:
-        if isinstance(source, Generator):
-            source.close()
-
-
-async def _pump_async(source: AsyncIterator[Any], sse: bool, channel: Channel) -> None:  # noqa: FBT001 - as above
-    channel.emit(StreamOpened(sse=sse))
-    put = _emitter(channel)
-    try:
-        async for item in source:
-            put(item)
-            await channel.room()
-    finally:
-        if isinstance(source, AsyncGenerator):
-            await source.aclose()
+    def _failed(self, live: LiveRun, error: BaseException) -> RunFailed | None:
+        """What came out of a wrapper's code; None if that is because it was stopped."""
+        run = live.run
+        if live.closing is not None and isinstance(error, RunEnded | asyncio.CancelledError):
+            return None
+        failure = failure_of(
+            error,
+            name=run.deployment,
+            method=run.method.name,
+            run_id=run.id,
+            show_traceback=self._show_tracebacks,
+        )
+        _log(run, failure)
+        return RunFailed(failure)
 
 
-def _emitter(channel: Channel) -> Callable[[object], None]:
-    events_of = Items().events_of
-
-    def put(item: object) -> None:
-        for event in events_of(item):
-            channel.emit(event)
-
-    return put
+def _known(run: Run) -> dict[str, Any]:
+    return {"run_id": run.id, "deployment": run.deployment, "method": run.method.name}
 
 
 def _log(run: Run, failure: HayserveError) -> None:
     """The caller gets the failure; the operator, here and only here, the traceback."""
     if isinstance(failure, WrapperRefused | InvalidRequest):
         return
-    known = {"run_id": run.id, "deployment": run.deployment, "method": run.method.name}
     try:
-        logger.error("run_failed", extra=known, exc_info=failure.__cause__)
+        logger.error("run_failed", extra=_known(run), exc_info=failure.__cause__)
     except BaseException:  # noqa: BLE001 - user code: an exception may fail to be printed
-        logger.error("run_failed", extra={**known, "why": failure.message})  # noqa: TRY400
+        logger.error("run_failed", extra={**_known(run), "why": failure.message})  # noqa: TRY400

@@ -1,62 +1,87 @@
 """A run that is under way, as its caller sees it."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import anyio
 
-from hayserve.events import Closing, Event, StreamOpened
+from hayserve.events import Closing, Event, RunCancelled, StreamOpened
 from hayserve.runs.channel import Channel
 from hayserve.runs.run import Run
+from hayserve.wrappers.context import RunContext
 
 
-class Scope(Protocol):
-    """What `LiveRun` needs of a cancel scope."""
-
-    @property
-    def cancel_called(self) -> bool: ...
-
-    def cancel(self) -> None: ...
-
-
-class Stop:
-    """Cancels the task of a run, once, whatever it awaits.
-
-    A cancel scope would cancel again and again what the wrapper awaits to clean up.
-    """
-
-    def __init__(self) -> None:
-        self._task: asyncio.Task[Any] | None = None
-        self._called = False
-
-    @property
-    def cancel_called(self) -> bool:
-        return self._called
-
-    def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-
-    def __exit__(self, *_: object) -> None:
-        self._task = None
-
-    def cancel(self) -> None:
-        if self._task is not None and not self._called:
-            self._task.cancel()
-        self._called = True
-
-
-@dataclass(frozen=True, slots=True)
 class LiveRun:
     """What its caller holds of a run: its events, and the way to stop it.
 
-    Whoever starts a run either reads it to its closing event or cancels it.
+    Whoever starts a run either reads it to its closing event or cancels it. Its code may still be
+    under way after the closing event: nothing can end a thread.
+
+    Args:
+        run: The run.
+        context: What its code knows of it.
+        started: When it came, by the event loop's clock.
+        on_stop: Called when it is stopped before its code has ended.
     """
 
-    run: Run
-    channel: Channel
-    scope: Scope
+    __slots__ = (
+        "_on_stop",
+        "channel",
+        "closing",
+        "context",
+        "deadline",
+        "parts",
+        "run",
+        "started",
+        "task",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        context: RunContext | None = None,
+        started: float = 0.0,
+        on_stop: Callable[["LiveRun"], object] = lambda _: None,
+    ) -> None:
+        self.run = run
+        self.context = context or RunContext(run.id)
+        self.channel = Channel()
+        self.started = started
+        self.deadline: asyncio.TimerHandle | None = None
+        self.closing: Closing | None = None
+        self.parts = 0  # how much of its code is under way: a task, a thread, or both
+        self.task: asyncio.Task[Any] | None = None  # what is cancelled when the run is stopped
+        self._on_stop = on_stop
+
+    def end(self, closing: Closing) -> bool:
+        """Close the run, unless it is closed already."""
+        if not self.channel.end(closing):
+            return False
+        self.closing = closing
+        return True
+
+    def stop(self, closing: Closing) -> bool:
+        """Close the run before its code has ended, and have that stop as soon as it can.
+
+        A task is cancelled once, so that it can clean up; a thread stops at its next event or at
+        the next step of its agent or pipeline.
+
+        Returns:
+            Whether this was its end: False if it had ended before.
+        """
+        if not self.end(closing):
+            return False
+        self.context.is_stopped = True
+        if self.task is not None:
+            self.task.cancel()
+        self._on_stop(self)
+        return True
+
+    def cancel(self, reason: str = "cancelled") -> bool:
+        """Stop the run if it is still under way."""
+        return self.stop(RunCancelled(reason))
 
     async def opening(self, *, grace: float) -> list[Event]:
         """The first events: at least one, and one that says something if it comes in time.
@@ -81,11 +106,6 @@ class LiveRun:
         finally:
             self.cancel()
         return events
-
-    def cancel(self) -> None:
-        """Stop the run if it is still under way; nobody will read its events any more."""
-        self.channel.close()
-        self.scope.cancel()
 
 
 def has_closed(events: Sequence[Event]) -> bool:

@@ -7,25 +7,41 @@ from typing import Any
 
 from hayserve.deployments.uses import Uses
 from hayserve.wrappers.capabilities import Method
+from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
     """What to call and with what.
 
     Args:
         id: The id that the caller is given and the log is searched for.
-        deployment: The name of the deployment, for messages.
+        deployment: The name of the deployment, for messages and limits.
         method: What is called.
         arguments: Its keyword arguments.
         uses: The deployment's, which the run holds until its code has really ended.
+        limits: The deployment's own; what it leaves open is the executor's.
+        number: Which revision of the deployment it is.
+        arrived: When the request came, by the event loop's clock; None for now.
+        timeout: How long it may take from then on, in seconds, if the request says so; never
+            longer than the deployment allows.
+        streamed: Whether its caller reads the answer as it comes.
+        caller: Who asked for it, for people.
+        survives: Whether it goes on when its caller leaves.
     """
 
     id: str
     deployment: str
     method: Method
     arguments: Mapping[str, Any]
-    uses: Uses = field(default_factory=Uses, compare=False)
+    uses: Uses = field(default_factory=Uses)
+    limits: RunLimits = NO_LIMITS
+    number: int | None = None
+    arrived: float | None = None
+    timeout: float | None = None
+    streamed: bool = False
+    caller: str = ""
+    survives: bool = False
 
 
 def new_id() -> str:

@@ -50,13 +50,18 @@ class Reactions:
         self._calls = ToolCallAssembler()
         # Whether the answer was streamed: something was said since the last tool call ended.
         self.answered = False
+        self.are_none = callbacks == Callbacks()
 
-    def to(self, chunk: StreamingChunk) -> Iterator[Call]:
-        """The calls to make before `chunk` is passed on."""
+    def note(self, chunk: StreamingChunk) -> None:
+        """Take notice of a chunk, which is enough where there is nobody to call."""
         if chunk.tool_call_result:
             self.answered = False
         elif chunk.content or chunk.tool_calls:
             self.answered = True
+
+    def to(self, chunk: StreamingChunk) -> Iterator[Call]:
+        """The calls to make before `chunk` is passed on."""
+        self.note(chunk)
         source = source_of(chunk)
         if chunk.tool_calls:
             self._calls.add(chunk.tool_calls, source=source)

@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 from hayserve.events import Usage
 
 
+class RunEnded(BaseException):
+    """The run is over; raised in the code that goes on with it, so that it stops.
+
+    It is no `Exception`, so that no component takes it for a failure and tries again.
+    """
+
+
 @dataclass(slots=True)
 class RunContext:
     """One run, as seen from inside it.
@@ -14,10 +21,14 @@ class RunContext:
         run_id: The run's id, which the caller and the log know too.
         streaming_components: Which components of a pipeline stream where a call does not say:
             empty for the last one, "all", or names separated by commas.
+        stage: What it does, for people: `running`, `model`, `tool: NAME`, `component: NAME`.
+        is_stopped: Whether it is to end; its next step then raises `RunEnded`.
     """
 
     run_id: str
     streaming_components: str = ""
+    stage: str = "running"
+    is_stopped: bool = False
     _usage: list[Usage] = field(default_factory=list[Usage])
 
     def add_usage(self, usage: Usage) -> None:

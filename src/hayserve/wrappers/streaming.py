@@ -8,7 +8,8 @@ straight into the run's channel.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -17,10 +18,11 @@ from haystack.components.agents import Agent
 from haystack.dataclasses import StreamingChunk
 
 from hayserve.wrappers.callbacks import Callbacks, EventQueue, Reactions, said_by, said_by_async
-from hayserve.wrappers.pipeline_run import Plan, TaskRun, ThreadRun
-from hayserve.wrappers.streaming_targets import StreamingComponents, answer_of
+from hayserve.wrappers.pipeline_run import Plan, Take, TaskRun, ThreadRun, marked
+from hayserve.wrappers.streaming_targets import StreamingComponents, Target, answer_of
 
 Put = Callable[[Any], None]
+Room = Callable[[], Awaitable[None]]
 
 
 class PipelineStream(Generator[Any, None, None]):
@@ -46,6 +48,10 @@ class PipelineStream(Generator[Any, None, None]):
 
         def take(chunk: StreamingChunk) -> None:
             with one_at_a_time:
+                if self._reactions.are_none:
+                    self._reactions.note(chunk)
+                    put(chunk)
+                    return
                 for item in self._items_for(chunk):
                     put(item)
 
@@ -118,6 +124,23 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
         self._error: BaseException | None = None
         self._ended = False
 
+    async def drive(self, put: Put, room: Room) -> None:
+        """Run the pipeline in this task and hand each item of the stream to `put`.
+
+        Args:
+            put: Takes an item, from any thread.
+            room: Awaited between items where a component can wait, until there is room for more.
+        """
+        if self._run is not None or self._shielded or not self._reactions.are_none:
+            async for item in self:
+                put(item)
+                await room()
+            return
+        self._ended = True
+        result = await self._plan.run_async(partial(_putting, put, room, self._reactions))
+        for item in _unsaid(result, self._reactions):
+            put(item)
+
     async def __anext__(self) -> Any:
         while not self._ready:
             if self._error is not None:
@@ -170,6 +193,21 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
         for call in self._reactions.to_the_end(result):
             items += await said_by_async(call)
         return [*self._reactions.external_events(), *items]
+
+
+def _putting(put: Put, room: Room, reactions: Reactions, target: Target) -> Take:
+    """What a component that streams calls for each chunk."""
+
+    def take(chunk: StreamingChunk) -> None:
+        chunk = marked(chunk, target)
+        reactions.note(chunk)
+        put(chunk)
+
+    async def take_and_wait(chunk: StreamingChunk) -> None:
+        take(chunk)
+        await room()
+
+    return take_and_wait if target.awaits_callbacks else take
 
 
 def _unsaid(result: Any, reactions: Reactions) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Counts the tokens of a run's model calls by listening to Haystack's spans.
+"""Follows a run by Haystack's spans: counts its tokens, knows its stage, and stops it.
 
 Haystack reports the output of each model call to its tracer, whoever makes the call: an agent, a
 pipeline, or a wrapper that only returns a string. The tracer here passes everything on to the
@@ -14,7 +14,7 @@ from haystack.dataclasses import ChatMessage
 from haystack.tracing.tracer import Span, Tracer, enable_tracing, tracer
 
 from hayserve.events import Usage
-from hayserve.wrappers.context import current_run
+from hayserve.wrappers.context import RunContext, RunEnded, current_run
 
 _MODEL_OUTPUTS = ("haystack.agent.step.llm.output", "haystack.component.output")
 _open_span: ContextVar["UsageSpan | None"] = ContextVar("open_span", default=None)
@@ -71,6 +71,10 @@ class UsageTracer(Tracer):
         tags: dict[str, Any] | None = None,
         parent_span: Span | None = None,
     ) -> Generator[Span]:
+        run = current_run.get() or RunContext("")
+        if run.is_stopped:
+            raise RunEnded
+        before, run.stage = run.stage, _stage(operation_name, tags or {}) or run.stage
         parent = parent_span.inner if isinstance(parent_span, UsageSpan) else parent_span
         outer = _open_span.get()
         with self._inner.trace(operation_name, tags=tags, parent_span=parent) as span:
@@ -82,9 +86,23 @@ class UsageTracer(Tracer):
             finally:
                 # Not by a token: a generator may be ended in another context than it began in.
                 _open_span.set(outer)
+                run.stage = before
 
     def current_span(self) -> Span | None:
         return self._inner.current_span()
+
+
+def _stage(operation: str, tags: Mapping[str, Any]) -> str:
+    """What a span is about, as people are told; empty for what only holds other spans."""
+    match operation:
+        case "haystack.agent.step.llm":
+            return "model"
+        case "haystack.agent.step.tool":
+            return f"tool: {tags.get('haystack.tool.name')}"
+        case "haystack.component.run":
+            return f"component: {tags.get('haystack.component.name')}"
+        case _:
+            return ""
 
 
 def count_usage() -> None:
