@@ -16,7 +16,7 @@ class RunState:
         method: The method of the wrapper.
         streamed: Whether its caller reads the answer as it comes.
         caller: Who asked for it.
-        stage: What it does: `waiting`, `running`, `model`, `tool: NAME`, `streaming`.
+        stage: What it does: `waiting`, `running`, `model`, `tool: NAME`, `component: NAME`.
         age_seconds: How long it has been there, its wait included.
         deadline_in_seconds: How long it may still take; less than 0 when that has passed, None
             without a limit.
