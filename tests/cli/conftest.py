@@ -17,7 +17,8 @@ from hayserve.cli.main import main
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(API, lifespan="off", ws="none", log_level="critical")
+    # What it would do to the loggers of this process would be there in all other tests.
+    config = uvicorn.Config(API, lifespan="off", ws="none", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

@@ -1,7 +1,6 @@
 """The commands that look back and go back, against a server as it is."""
 
 import json
-import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = load(data_dir=folder, pipelines_dir=folder / "pipelines", insecure=True)
     app = create_app(settings, targets=[], prove=False)
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, ws="none", log_config=None, log_level=logging.CRITICAL)
+    config = uvicorn.Config(app, ws="none", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

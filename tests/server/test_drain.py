@@ -25,14 +25,6 @@ from hayserve.server.sockets import listening, port_of
 from server.serving import settings_in
 
 
-@pytest.fixture(autouse=True)
-def logs_that_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever ran uvicorn in this process before may have had it keep its log to itself."""
-    for name in ("uvicorn", "uvicorn.error"):
-        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
-        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
-
-
 async def quick(_: Request) -> Response:
     return PlainTextResponse("quick")
 

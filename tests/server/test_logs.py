@@ -1,6 +1,5 @@
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,6 @@ from loguru import logger as wrappers_log
 
 from hayserve.server.logs import LineFormatter, configure_logs
 from server.serving import put, serving, settings_in, wrapper
-
-
-@pytest.fixture(autouse=True)
-def logs_as_they_were() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers, root.level = handlers, level
-    wrappers_log.remove()
-    wrappers_log.add(sys.stderr)
 
 
 def record(message: str = "deployed", **fields: Any) -> logging.LogRecord:
