@@ -42,11 +42,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN")
-    parser.add_argument("--quick", action="store_true", help="one round of half a second each")
+    parser.add_argument("--quick", action="store_true", help="one round of a second each")
     parser.add_argument("--source", type=Path, help="another checkout of hayserve to measure")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers are stopped then, too
-    rounds, seconds = (1, 0.5) if given.quick else (given.rounds, given.seconds)
+    rounds, seconds = (1, 1.0) if given.quick else (given.rounds, given.seconds)
     print(line(TITLES), flush=True)
     said: set[str] = set()
     for result in measured(given.only, source=given.source, rounds=rounds, seconds=seconds):

@@ -77,7 +77,7 @@ class AnswerReader:
     def _read_head(self, head: bytes) -> None:
         lines = head.lower().split(b"\r\n")
         self.status = int(lines[0].split()[1])
-        headers = dict(line.partition(b":")[::2] for line in lines[1:])
+        headers = {name: value for name, _, value in (line.partition(b":") for line in lines[1:])}
         if b"chunked" in headers.get(b"transfer-encoding", b""):
             self._is_chunked, self._before = True, b"\r\n"
         elif b"content-length" in headers:

@@ -29,16 +29,21 @@ class Counter:
 
     tokens: int = 0
 
-    def __call__(self, chunk: StreamingChunk) -> None:
-        if chunk.content:
-            self.tokens += 1
+    def callback(self) -> Callable[[StreamingChunk], None]:
+        """A function, as a pipeline copies everything else that it is given."""
+
+        def count(chunk: StreamingChunk) -> None:
+            if chunk.content:
+                self.tokens += 1
+
+        return count
 
 
 Target = tuple[Agent | Pipeline, Callable[[Counter], dict[str, Any]]]
 
 
 def of_agent(counter: Counter) -> dict[str, Any]:
-    return {"messages": [ChatMessage.from_user(QUESTION)], "streaming_callback": counter}
+    return {"messages": [ChatMessage.from_user(QUESTION)], "streaming_callback": counter.callback()}
 
 
 def of_pipeline(counter: Counter) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Caller(asyncio.Protocol):
         if is_whole:
             self._answered()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         if self._is_waiting:
             self._is_waiting = False
             self._tally.failures["connection lost"] += 1
@@ -188,7 +188,7 @@ async def run(task: Task) -> Found:
     await _until_idle(probes, task.patience)
     for caller in callers:
         caller.give_up()
-    return _found(first, last, tally, probes)
+    return _found(first, last, tally=tally, probes=probes)
 
 
 async def _connected(port: int, caller: Caller, *, send: bool = False) -> Caller:
@@ -206,7 +206,7 @@ async def _until_idle(tally: Tally, patience: float) -> None:
             await asyncio.wait_for(idle.wait(), patience)
 
 
-def _found(first: Moment, last: Moment, tally: Tally, probes: Tally) -> Found:
+def _found(first: Moment, last: Moment, *, tally: Tally, probes: Tally) -> Found:
     failures = Counter(tally.failures)
     failures.update({f"probe: {what}": times for what, times in probes.failures.items()})
     if probes.busy:
@@ -226,8 +226,8 @@ def _found(first: Moment, last: Moment, tally: Tally, probes: Tally) -> Found:
 
 def main() -> None:
     given: dict[str, Any] = json.load(sys.stdin)
-    calls = tuple(Calls(**one) for one in given.pop("calls"))
-    task = Task(**{**given, "calls": calls, "pids": tuple(given["pids"])})
+    given["calls"] = tuple(Calls(**one) for one in given["calls"])
+    task = Task(**given)
     json.dump(asdict(uvloop.run(run(task))), sys.stdout)
 
 

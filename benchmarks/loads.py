@@ -32,6 +32,9 @@ class Load:
         self._process.stdin.close()
         self._process.stdin = None
 
+    def is_under_way(self) -> bool:
+        return self._process.poll() is None
+
     def found(self) -> Found:
         """What it found out.
 
@@ -53,12 +56,25 @@ class Load:
         return found
 
 
-def load(server: Server, calls: Sequence[Calls], *, seconds: float = 0.0, probe: str = "") -> Found:
+def load(
+    server: Server,
+    calls: Sequence[Calls],
+    *,
+    seconds: float = 0.0,
+    patience: float = 60.0,
+    probe: str = "",
+    cores: frozenset[int] | None = None,
+) -> Found:
     """Put a load on a server for so many seconds, or until each call is answered once."""
     task = Task(
-        port=server.port, calls=tuple(calls), seconds=seconds, pids=server.pids(), probe=probe
+        port=server.port,
+        calls=tuple(calls),
+        seconds=seconds,
+        patience=patience,
+        pids=server.pids(),
+        probe=probe,
     )
-    return Load(task).found()
+    return Load(task, cores).found()
 
 
 def rest(wrapper: str, *, connections: int) -> Calls:
@@ -82,6 +98,17 @@ def chat(
     ending = server.kind.ending if stream else ""
     path = "/v1/chat/completions"
     return Calls(path, body, connections, again=again, tokens=tokens, ending=ending)
+
+
+def rates(found: Found, count: int) -> dict[str, float]:
+    """How many there were in a second, and the processor time of each in microseconds.
+
+    Raises:
+        Failed: There was none.
+    """
+    if not count:
+        raise Failed("nothing arrived in the time")
+    return {"rate": count / found.seconds, "cpu": found.cpu / count * 1e6}
 
 
 def median(times: Sequence[float]) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 from haystack import component
 from haystack.components.generators.chat import MockChatGenerator
 from haystack.dataclasses import ChatMessage, ComponentInfo, StreamingChunk, ToolCall
-from haystack.tools import Tool, ToolsType
+from haystack.tools import ToolsType
+from haystack.tools.tool import Tool
 
 from benchmarks.calls import TOKEN, TOKENS
 

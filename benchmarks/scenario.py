@@ -1,6 +1,7 @@
 """What is measured: a scenario, the rows that come out of it, and where its floor is."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,9 @@ class Standing:
         measure: Measures a server that runs, for so many seconds.
         recorded: The call whose answer the floor gives, byte by byte; none without a floor.
         bare: The arguments of the bare loop that is the floor instead.
-        needs: A module that the wrappers import from hayserve, and Hayhooks does not have.
+        only_ours: What is served by hayserve besides.
+        needs: A module that these import; without it the scenario is left out.
+        beside: Runs beside the servers, and gives them variables.
     """
 
     rows: tuple[Row, ...]
@@ -58,7 +61,9 @@ class Standing:
     measure: Callable[[Server, float], Figures]
     recorded: Callable[[Server], Calls] | None = None
     bare: tuple[str, ...] = ()
+    only_ours: tuple[str, ...] = ()
     needs: str = ""
+    beside: Callable[[], AbstractContextManager[Mapping[str, str]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

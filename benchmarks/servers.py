@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -46,6 +46,16 @@ class Kind:
     ending: str = "data: [DONE]"
     sources: tuple[Path, ...] = ()
 
+    def environment(self) -> dict[str, str]:
+        """The variables that its commands get: no settings but those of the benchmark."""
+        known = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("HAYSERVE_", "HAYHOOKS_"))
+        }
+        path = os.pathsep.join(map(str, (*self.sources, ROOT)))
+        return {**known, "PYTHONPATH": path, "HAYSTACK_TELEMETRY_ENABLED": "False"}
+
 
 def hayserve(source: Path | None = None) -> Kind:
     """The one that is installed, or another one whose `src` is there."""
@@ -80,7 +90,6 @@ class Server:
         folder: Where its files are.
         arguments: More arguments of its command.
         cores: Where it runs.
-        variables: More variables of its environment.
     """
 
     def __init__(
@@ -90,7 +99,6 @@ class Server:
         *,
         arguments: Sequence[str] = (),
         cores: frozenset[int] | None = None,
-        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.kind = kind
         self.folder = folder
@@ -98,7 +106,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self._arguments = arguments
         self._cores = cores or server_core()
-        self._variables = variables or {}
+        self.variables: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def deploy(self, wrapper: str, *, names: Sequence[str] = ()) -> None:
@@ -110,18 +118,11 @@ class Server:
         """Start it and wait until it is ready; gives the seconds that took."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "pipelines").mkdir(exist_ok=True)
-        known = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("HAYSERVE_", "HAYHOOKS_"))
-        }
         environment = {
-            **known,
-            "PYTHONPATH": os.pathsep.join(map(str, (*self.kind.sources, ROOT))),
+            **self.kind.environment(),
             "HAYSERVE_DATA_DIR": str(self.folder / "data"),
             "HAYSERVE_KEY_FILE": str(self.folder / "key"),
-            "HAYSTACK_TELEMETRY_ENABLED": "False",
-            **self._variables,
+            **self.variables,
         }
         places = [word for option in self.kind.options for word in (option, "pipelines")]
         command = [*self.kind.command, "--port", str(self.port), *places, *self._arguments]

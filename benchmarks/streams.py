@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarks.calls import TOKENS, Calls
-from benchmarks.loads import chat, load, rest
+from benchmarks.loads import chat, load, rates, rest
 from benchmarks.scenario import Figures, Row, Standing
 from benchmarks.servers import Server
 
@@ -15,15 +15,13 @@ KINDS = ("sync", "async")
 def answers_per_second(server: Server, seconds: float, *, requests: Requests) -> Figures:
     """How many answers it gives, and the processor time of each in microseconds."""
     found = load(server, [requests(server)], seconds=seconds)
-    cpu = found.cpu / max(found.answers, 1) * 1e6
-    return {"rate": found.answers / found.seconds, "cpu": cpu}
+    return rates(found, found.answers)
 
 
 def tokens_per_second(server: Server, seconds: float, *, requests: Requests) -> Figures:
     """How many tokens it streams, and the processor time of each in microseconds."""
     found = load(server, [requests(server)], seconds=seconds)
-    cpu = found.cpu / max(found.tokens, 1) * 1e6
-    return {"rate": found.tokens / found.seconds, "cpu": cpu}
+    return rates(found, found.tokens)
 
 
 def _row(name: str, title: str, unit: str) -> tuple[Row, Row]:

@@ -1,6 +1,7 @@
 """The table of the figures, as text that grows line by line and as Markdown."""
 
-from benchmarks.rounds import OURS, THEIRS, UNDER, Result
+from benchmarks.rounds import Result
+from benchmarks.sides import OURS, THEIRS, UNDER
 
 TITLES = ("scenario", "unit", "hayserve", "hayhooks", "ratio", "asked for", "floor", "")
 WIDTHS = (47, 11, 11, 11, 8, 12, 10, 3)

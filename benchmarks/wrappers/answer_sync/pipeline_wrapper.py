@@ -1,10 +1,10 @@
 """An agent whose whole answer is given at once."""
 
+from hayhooks import BasePipelineWrapper, get_last_user_message
 from haystack.components.agents import Agent
 from haystack.dataclasses import ChatMessage
 
 from benchmarks.models import fast_model
-from hayhooks import BasePipelineWrapper, get_last_user_message
 
 
 class PipelineWrapper(BasePipelineWrapper):

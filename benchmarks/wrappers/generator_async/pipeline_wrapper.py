@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from benchmarks.calls import TOKEN, TOKENS
 from hayhooks import BasePipelineWrapper
+
+from benchmarks.calls import TOKEN, TOKENS
 
 
 class PipelineWrapper(BasePipelineWrapper):

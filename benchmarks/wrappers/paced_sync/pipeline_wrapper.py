@@ -2,11 +2,11 @@
 
 from collections.abc import Generator
 
+from hayhooks import BasePipelineWrapper, get_last_user_message, streaming_generator
 from haystack.components.agents import Agent
 from haystack.dataclasses import ChatMessage
 
 from benchmarks.models import PacedChatGenerator
-from hayhooks import BasePipelineWrapper, get_last_user_message, streaming_generator
 
 
 class PipelineWrapper(BasePipelineWrapper):

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncGenerator
 
+from hayhooks import BasePipelineWrapper, async_streaming_generator, get_last_user_message
 from haystack import Pipeline
 from haystack.dataclasses import ChatMessage
 
 from benchmarks.models import fast_model
-from hayhooks import BasePipelineWrapper, async_streaming_generator, get_last_user_message
 
 
 class PipelineWrapper(BasePipelineWrapper):

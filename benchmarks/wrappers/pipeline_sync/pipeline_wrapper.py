@@ -2,11 +2,11 @@
 
 from collections.abc import Generator
 
+from hayhooks import BasePipelineWrapper, get_last_user_message, streaming_generator
 from haystack import Pipeline
 from haystack.dataclasses import ChatMessage
 
 from benchmarks.models import fast_model
-from hayhooks import BasePipelineWrapper, get_last_user_message, streaming_generator
 
 
 class PipelineWrapper(BasePipelineWrapper):

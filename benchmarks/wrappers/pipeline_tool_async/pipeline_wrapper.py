@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncGenerator
 
+from hayhooks import BasePipelineWrapper, async_streaming_generator, get_last_user_message
 from haystack import Pipeline
 from haystack.components.agents import Agent
 from haystack.dataclasses import ChatMessage
 
 from benchmarks.models import add_tool, tool_caller
-from hayhooks import BasePipelineWrapper, async_streaming_generator, get_last_user_message
 
 
 class PipelineWrapper(BasePipelineWrapper):

@@ -1,0 +1,26 @@
+"""An agent with Haystack's own client of OpenAI, from an async method."""
+
+import os
+from collections.abc import AsyncGenerator
+
+from hayhooks import BasePipelineWrapper, async_streaming_generator, get_last_user_message
+from haystack.components.agents import Agent
+from haystack.components.generators.chat import OpenAIChatGenerator
+from haystack.dataclasses import ChatMessage
+from haystack.utils import Secret
+
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self) -> None:
+        model = OpenAIChatGenerator(
+            api_key=Secret.from_token("none"), api_base_url=os.environ["BENCHMARK_UPSTREAM"]
+        )
+        self.pipeline = Agent(chat_generator=model)
+
+    async def run_chat_completion_async(
+        self, model: str, messages: list[dict], body: dict
+    ) -> AsyncGenerator:
+        question = ChatMessage.from_user(get_last_user_message(messages))
+        return async_streaming_generator(
+            pipeline=self.pipeline, pipeline_run_args={"messages": [question]}
+        )
