@@ -1,9 +1,9 @@
 """OpenAI's own clients and those built like them, unmodified, against a real server."""
 
-import importlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -191,48 +191,16 @@ def test_langchain_raises_what_goes_wrong(server: str) -> None:
         langchain(server, "nobody").invoke("Hello")
 
 
-@pytest.fixture
-def litellm(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """LiteLLM, which otherwise asks the internet for prices when it is imported."""
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    module = importlib.import_module("litellm")
-    monkeypatch.setattr(module, "suppress_debug_info", True)
-    return module
-
-
-def completed(litellm: Any, server: str, model: str, **more: Any) -> Any:
-    return litellm.completion(
-        f"openai/{model}",
-        messages=MESSAGES,
-        api_base=f"{server}/v1",
-        api_key="none",
-        max_retries=0,
-        **more,
-    )
-
-
-@models
-@pytest.mark.filterwarnings("ignore")  # LiteLLM's own
-def test_litellm_reads_completions_and_streams(litellm: Any, server: str, model: str) -> None:
-    plain = completed(litellm, server, model)
-    assert plain.choices[0].message.content == ANSWER
-    assert plain.choices[0].message.tool_calls is None
-    assert plain.choices[0].finish_reason == "stop"
-    assert plain.usage.total_tokens == TOKENS[model]
-    chunks = [*completed(litellm, server, model, stream=True)]
-    choices = [chunk.choices[0] for chunk in chunks]
-    assert "".join(choice.delta.content or "" for choice in choices) == ANSWER
-    assert [choice.delta.role for choice in choices if choice.delta.role] == ["assistant"]
-    assert [c.finish_reason for c in choices if c.finish_reason] == ["stop"]
-    assert all(not choice.delta.tool_calls for choice in choices)
-
-
-@pytest.mark.filterwarnings("ignore")  # LiteLLM's own
-def test_litellm_raises_what_goes_wrong(litellm: Any, server: str) -> None:
-    with pytest.raises(litellm.exceptions.NotFoundError):
-        completed(litellm, server, "nobody")
-    with pytest.raises(openai.APIError, match="the model is gone"):
-        list(completed(litellm, server, "failing", stream=True))
+def test_litellm_works(server: str) -> None:
+    seen = printed_by([sys.executable, str(HERE / "litellm_client.py"), server, *TOKENS])
+    for model, tokens in TOKENS.items():
+        assert seen[model] == {
+            "plain": {"text": ANSWER, "finish": "stop", "tools": None, "tokens": tokens},
+            "streamed": {"text": ANSWER, "roles": ["assistant"], "finishes": ["stop"], "tools": []},
+        }
+    failures = seen["failures"]
+    assert failures["unknown"]["name"] == "NotFoundError"
+    assert "the model is gone" in failures["failedInTheMiddle"]["message"]
 
 
 @pytest.fixture(scope="session")
@@ -253,12 +221,15 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def seen_by(script: Path, server: str) -> dict[str, Any]:
-    command = ["node", str(script), server]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=script.parent)
+def printed_by(command: list[str], **more: Any) -> dict[str, Any]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def seen_by(script: Path, server: str) -> dict[str, Any]:
+    return printed_by(["node", str(script), server], cwd=script.parent)
 
 
 def test_openai_node_works(node: Path, server: str) -> None:
