@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from hayserve.errors import HayserveError
 
+# Why a run is cancelled when the server stops.
+STOPPING = "the server is stopping"
+
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 

@@ -1,7 +1,7 @@
 """The table of what is served: read by every request, swapped as a whole by a change."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import anyio
@@ -27,6 +27,9 @@ class Registry:
         self._failed: Mapping[str, FailedDeployment] = MappingProxyType({})
         self._held: Mapping[str, asyncio.Event] = MappingProxyType({})
         self.loading: frozenset[str] = frozenset()
+        # Where a request has to be read before it is known whom it is for; None for the server's.
+        self.most_body_mb: float | None = None
+        self.most_upload_mb: float | None = None
 
     async def for_run(self, name: str) -> Deployment:
         """As `get`; waits while requests for `name` are held back, which takes milliseconds.
@@ -84,15 +87,13 @@ class Registry:
     def put(self, deployment: Deployment) -> Deployment | None:
         """Serve `deployment` from now on; gives the one that it replaces."""
         before = self._own(deployment.name)
-        self._by_name = MappingProxyType(
-            {**self._without(before), **dict.fromkeys(deployment.names, deployment)}
-        )
+        self._set({**self._without(before), **dict.fromkeys(deployment.names, deployment)})
         return before
 
     def remove(self, name: str) -> Deployment | None:
         """Stop to serve the deployment of that own name; gives what it was."""
         before = self._own(name)
-        self._by_name = MappingProxyType(self._without(before))
+        self._set(self._without(before))
         return before
 
     def arrange(self, names: Sequence[str]) -> None:
@@ -103,7 +104,7 @@ class Registry:
             if (entry := self._by_name.get(name)) is not None
             for key in entry.names
         }
-        self._by_name = MappingProxyType({**first, **self._by_name})
+        self._set({**first, **self._by_name})
 
     def fail(self, failures: Sequence[FailedDeployment]) -> None:
         """Say what could not be loaded, in place of what was said before."""
@@ -117,9 +118,19 @@ class Registry:
         for event in released:
             event.set()
 
+    def _set(self, by_name: Mapping[str, Deployment]) -> None:
+        self._by_name = MappingProxyType(by_name)
+        limits = [deployment.limits for deployment in by_name.values()]
+        self.most_body_mb = _most(one.max_body_mb for one in limits)
+        self.most_upload_mb = _most(one.max_upload_mb for one in limits)
+
     def _own(self, name: str) -> Deployment | None:
         found = self._by_name.get(name)
         return found if found is not None and found.name == name else None
 
     def _without(self, gone: Deployment | None) -> dict[str, Deployment]:
         return {name: entry for name, entry in self._by_name.items() if entry is not gone}
+
+
+def _most(sizes: Iterable[float | None]) -> float | None:
+    return max((size for size in sizes if size is not None), default=None)

@@ -6,9 +6,9 @@ Source: https://platform.openai.com/docs/guides/error-codes
 from collections.abc import Sequence
 from typing import Any
 
-from hayserve.errors import HayserveError, NotFound, NotReady
+from hayserve.errors import HayserveError, NotFound
 from hayserve.events import Event, RunCancelled, RunFailed, StreamOpened
-from hayserve.protocols.statuses import status_of
+from hayserve.protocols.statuses import status_of, stopped
 
 
 def error_object(error: HayserveError, *, run_id: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def failure_of(event: Event) -> HayserveError | None:
         case RunFailed(error=error):
             return error
         case RunCancelled(reason=reason):
-            return NotReady(f"The run was stopped: {reason}.", hint="Send the request again.")
+            return stopped(reason)
         case _:
             return None
 

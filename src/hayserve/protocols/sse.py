@@ -1,19 +1,25 @@
 """Writes the events of a run to a client as they come, and notices when the client leaves."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from types import coroutine
+from typing import Any, Protocol
 
 import anyio
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from hayserve.events import Event, RunCancelled
+from hayserve.events import STOPPING, Event, RunCancelled
+from hayserve.protocols.body import EXTENSION
 from hayserve.runs.live import LiveRun, has_closed
 
 GRACE_SECONDS = 5.0
 KEEP_ALIVE_SECONDS = 15.0
 FAREWELL_SECONDS = 1.0
+# How long a client may take nothing after its run has ended.
+STALLED_SECONDS = 30.0
+# Most plain answers are there sooner, and then nobody has to listen for their client's leaving.
+MOMENT_SECONDS = 0.1
 KEEP_ALIVE = b": keep-alive\n\n"
 
 # Proxies hold a stream back unless they are told not to.
@@ -57,7 +63,6 @@ class EventStreamResponse(Response):
         self._opening = opening
         self._encoder = encoder
         self._keep_alive = keep_alive
-        self._is_open = False
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         self.raw_headers = [
@@ -65,59 +70,227 @@ class EventStreamResponse(Response):
             for name, value in (headers or {}).items()
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
-            async with anyio.create_task_group() as tasks:
-                listening = anyio.CancelScope()
-                tasks.start_soon(_listen, receive, listening, tasks.cancel_scope)
-                await self._write(send)
-                listening.cancel()
-        except anyio.get_cancelled_exc_class():
-            await self._take_leave(send)
-            raise
+            await send(start)
+            # Under a web server of others, `send` may need to be called in a task.
+            sending = Sending(send, is_direct=EXTENSION in scope.get("extensions", {}))
+            writing = Writing(self._live, self._encoder, sending, keep_alive=self._keep_alive)
+            leaving = Leaving(receive, self._live)
+            try:
+                await writing.write_all(self._opening)
+            finally:
+                leaving.close()
         finally:
             self._live.cancel()
 
-    async def _take_leave(self, send: Send) -> None:
-        """End a stream that the server cancels because it stops: its client should know why."""
-        if self._is_open:
-            with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
-                await self._send(send, [RunCancelled("the server is stopping")])
-                await self._end(send)
 
-    async def _write(self, send: Send) -> None:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
-        self._is_open = True
-        events = list(self._opening)
-        while not has_closed(events):
-            await self._send(send, events)
-            events = await self._next(send)
-        self._is_open = False
-        await self._send(send, events)
-        await self._end(send)
+class Sending:
+    """Sends messages one after the other, without a task unless the client is slow.
 
-    async def _end(self, send: Send) -> None:
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    Args:
+        send: The request's.
+        is_direct: Whether `send` can be called outside of a task.
+    """
 
-    async def _send(self, send: Send, events: Sequence[Event]) -> None:
-        body = b"".join(map(self._encoder.encode, events))
-        if body:
-            await send({"type": "http.response.body", "body": body, "more_body": True})
+    def __init__(self, send: Send, *, is_direct: bool) -> None:
+        self._send = send
+        self._is_direct = is_direct
+        self._task: asyncio.Task[None] | None = None
 
-    async def _next(self, send: Send) -> list[Event]:
+    @property
+    def is_busy(self) -> bool:
+        """Whether the client has to take what was sent before anything else is."""
+        return self._task is not None
+
+    def begin(self, message: Message, then: Callable[[BaseException | None], None]) -> None:
+        """Send a message; `then` is called when it is sent, with the error if that failed."""
+        sending: Coroutine[Any, Any, None] = self._send(message)  # type: ignore[assignment]
+        rest: Awaitable[None] = sending
+        if self._is_direct:
+            try:
+                rest = _rest_of(sending, sending.send(None))
+            except StopIteration:
+                then(None)
+                return
+            except Exception as error:  # noqa: BLE001 - of the web server: handed on
+                then(error)
+                return
+        self._task = asyncio.get_running_loop().create_task(_awaited(rest))
+        self._task.add_done_callback(lambda task: self._end(task, then))
+
+    def _end(
+        self, task: "asyncio.Task[None]", then: Callable[[BaseException | None], None]
+    ) -> None:
+        self._task = None
+        then(None if task.cancelled() else task.exception())
+
+    async def wait(self) -> None:
+        """Return when the client has taken what was sent."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def close(self) -> None:
+        """Give up what the client does not take."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def _awaited(rest: Awaitable[None]) -> None:
+    await rest
+
+
+@coroutine
+def _rest_of(begun: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """Await what a coroutine waits for that was begun by hand, and then the rest of it."""
+    try:
         while True:
-            with anyio.move_on_after(KEEP_ALIVE_SECONDS):
-                return await self._live.channel.receive()
-            if self._keep_alive:
-                await send(
-                    {"type": "http.response.body", "body": self._keep_alive, "more_body": True}
-                )
+            try:
+                value = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - its own to handle
+                waits_for = begun.throw(error)
+            else:
+                waits_for = begun.send(value)
+    except StopIteration:
+        return
+
+
+class Writing:
+    """Makes bytes of the events of a run as they come, and sends them.
+
+    All that waits goes into one message. While the client does not take it, nothing more is taken
+    from the run, which so comes to wait itself.
+
+    Args:
+        live: The run.
+        encoder: Makes bytes of events.
+        sending: Sends them.
+        keep_alive: What to send when nothing was said for a while.
+    """
+
+    def __init__(
+        self, live: LiveRun, encoder: Encoder, sending: Sending, *, keep_alive: bytes
+    ) -> None:
+        self._live = live
+        self._encode = encoder.encode
+        self._sending = sending
+        self._keep_alive = keep_alive
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._has_said_its_end = False
+        self._wrote_at = self._loop.time()
+
+    async def write_all(self, opening: Sequence[Event]) -> None:
+        """Return when the closing event was sent, or the client has left."""
+        self._timer = self._loop.call_later(KEEP_ALIVE_SECONDS, self._look)
+        try:
+            self._write(opening)
+            self._live.channel.listen(self._write_more)
+            await self._ended
+        except asyncio.CancelledError:
+            await self._take_leave()
+            raise
+        finally:
+            self._live.channel.listen(_nothing)
+            self._sending.close()
+            self._timer.cancel()
+
+    def _write_more(self) -> None:
+        if not self._sending.is_busy and not self._ended.done():
+            self._write(self._live.channel.take())
+
+    def _write(self, events: Sequence[Event]) -> None:
+        try:
+            body = b"".join(map(self._encode, events))
+        except Exception as error:  # noqa: BLE001 - raised where the response is awaited
+            self._end(error)
+            return
+        self._has_said_its_end = has_closed(events)
+        if body or self._has_said_its_end:
+            self._put(body)
+
+    def _put(self, body: bytes) -> None:
+        self._wrote_at = self._loop.time()
+        more = not self._has_said_its_end
+        message = {"type": "http.response.body", "body": body, "more_body": more}
+        self._sending.begin(message, self._sent)
+
+    def _sent(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._live.cancel("the client left")
+            self._end(None if isinstance(error, OSError) else error)
+        elif self._has_said_its_end:
+            self._end(None)
+        elif self._live.channel.has_events:
+            self._loop.call_soon(self._write_more)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._ended.done():
+            return
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
+
+    def _look(self) -> None:
+        """Say something if nothing was said for long; give up who does not read a stream's end."""
+        silent = self._loop.time() - self._wrote_at
+        if self._sending.is_busy:
+            if self._live.closing is not None and silent >= STALLED_SECONDS:
+                self._end(None)
+        elif silent >= KEEP_ALIVE_SECONDS and self._keep_alive:
+            self._put(self._keep_alive)
+            silent = 0.0
+        wait = max(KEEP_ALIVE_SECONDS - silent, KEEP_ALIVE_SECONDS / 3)
+        self._timer = self._loop.call_later(wait, self._look)
+
+    async def _take_leave(self) -> None:
+        """End a stream that the server cancels because it stops: its client should know why."""
+        if self._has_said_its_end:
+            return
+        with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
+            await self._sending.wait()
+            self._ended = self._loop.create_future()
+            self._write([RunCancelled(STOPPING)])
+            await self._ended
+
+
+def _nothing() -> None:
+    """Who listens to the events of a run that nobody reads any more."""
+
+
+class Leaving:
+    """Cancels a run when its client leaves; begins to listen for that after a moment.
+
+    Args:
+        receive: The request's, whose body has been read.
+        live: The run; left alone if it is to go on without a reader.
+    """
+
+    def __init__(self, receive: Receive, live: LiveRun) -> None:
+        self._receive = receive
+        self._live = live
+        self._task: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer = (
+            None if live.run.survives else self._loop.call_later(MOMENT_SECONDS, self._begin)
+        )
+
+    def close(self) -> None:
+        """Listen no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._live.cancel("the client left")
 
 
 async def while_connected(
@@ -131,23 +304,13 @@ async def while_connected(
         read: Such as `live.all_events`.
 
     Returns:
-        The events; only a `RunCancelled` if the client has left.
+        The events; the last is a `RunCancelled` if the client has left.
     """
-    events: list[Event] = [RunCancelled("the client left")]
-    with ExitStack() as unless_read:
-        unless_read.callback(live.cancel)
-        async with anyio.create_task_group() as tasks:
-            listening = anyio.CancelScope()
-            tasks.start_soon(_listen, receive, listening, tasks.cancel_scope)
-            events = await read()
-            unless_read.pop_all()
-            listening.cancel()
-    return events
-
-
-async def _listen(receive: Receive, listening: anyio.CancelScope, work: anyio.CancelScope) -> None:
-    """Cancel `work` when the client has left; `listening` ends this before that."""
-    with listening:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        work.cancel()
+    leaving = Leaving(receive, live)
+    try:
+        return await read()
+    except BaseException:
+        live.cancel()
+        raise
+    finally:
+        leaving.close()

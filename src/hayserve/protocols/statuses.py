@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from hayserve import errors
 from hayserve.errors import HayserveError
+from hayserve.events import STOPPING
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,11 @@ def status_of(error: HayserveError) -> Status:
         kind = "invalid_request_error" if error.status < 500 else "server_error"  # noqa: PLR2004 - HTTP
         return Status(error.status, error.status, kind)
     return STATUSES[type(error)]
+
+
+def stopped(reason: str) -> HayserveError:
+    """What the caller of a run is told that was stopped for that reason."""
+    message = f"The run was stopped: {reason}."
+    if reason == STOPPING:
+        return errors.NotReady(message, hint="Send the request again.")
+    return errors.RunStopped(message, hint="Send the request again if that was not intended.")

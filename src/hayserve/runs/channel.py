@@ -47,7 +47,7 @@ class Channel:
         self._waiting: deque[Event] = deque()
         self._size = 0
         self._is_full = False
-        self._has_room = threading.Condition(self._lock)
+        self._has_room: threading.Condition | None = None  # made when somebody has to wait
         self._room_on_loop: asyncio.Future[None] | None = None
         self._reader: asyncio.Future[None] | None = None
         self._listener: Callable[[], None] | None = None
@@ -57,6 +57,10 @@ class Channel:
     @property
     def is_closed(self) -> bool:
         return self._is_closed
+
+    @property
+    def has_events(self) -> bool:
+        return bool(self._waiting)
 
     @property
     def is_full(self) -> bool:
@@ -76,7 +80,7 @@ class Channel:
         is_on_loop = threading.get_ident() == self._loop_thread
         with self._lock:
             if self._is_full and not is_on_loop:
-                self._has_room.wait_for(self._is_roomy)
+                self._wait_for_room()
             if self._is_closed:
                 raise ChannelClosed
             self._waiting.append(event)
@@ -157,13 +161,18 @@ class Channel:
         if self._listener is not None:
             self._listener()
 
-    def _is_roomy(self) -> bool:
-        return not self._is_full
+    def _wait_for_room(self) -> None:
+        """Called in a thread, with the lock held."""
+        if self._has_room is None:
+            self._has_room = threading.Condition(self._lock)
+        while self._is_full:
+            self._has_room.wait()
 
     def _make_room(self) -> None:
         """Called with the lock held, on the event loop."""
         self._is_full = False
-        self._has_room.notify_all()
+        if self._has_room is not None:
+            self._has_room.notify_all()
         if self._room_on_loop is not None:
             if not self._room_on_loop.done():
                 self._room_on_loop.set_result(None)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from hayserve.errors import HayserveError, InvalidRequest, NotReady, RunTimedOut, WrapperRefused
-from hayserve.events import Closing, RunCancelled, RunFailed, RunFinished
+from hayserve.events import STOPPING, RunFailed, RunFinished
 from hayserve.runs.admission import Admission
 from hayserve.runs.call import Rest, call, call_async, read, read_async
 from hayserve.runs.live import LiveRun
@@ -70,7 +70,7 @@ class Executor:
         finally:
             self._loop = None
             for live in list(self._lives.values()):
-                live.cancel("the server is stopping")
+                live.cancel(STOPPING)
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=SECONDS_TO_CLEAN_UP)
             self._threads.close()
@@ -196,7 +196,7 @@ class Executor:
         context = copy_context()
         context.run(current_run.set, live.context)
         loop = asyncio.get_running_loop()
-        self._threads.submit(partial(context.run, self._work, live, work, loop))
+        self._threads.submit(lambda: context.run(self._work, live, work, loop))
 
     def _work(
         self, live: LiveRun, work: Callable[[], Any], loop: asyncio.AbstractEventLoop

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 import hayserve
 from hayserve.deployments.bundle import check_alias, check_name
@@ -18,11 +19,14 @@ from hayserve.deployments.rules import check_parameters
 from hayserve.deployments.target import Target
 from hayserve.errors import NameTaken
 from hayserve.protocols.admin.routes import Admin
+from hayserve.protocols.admin.runs import LiveRuns
+from hayserve.protocols.call import Reading
 from hayserve.protocols.openai_chat.routes import OpenAIChat
 from hayserve.protocols.openai_responses.routes import OpenAIResponses
 from hayserve.protocols.rest.openapi import OpenAPI
 from hayserve.protocols.rest.routes import Rest
 from hayserve.server.error_responses import handlers
+from hayserve.server.front import Front
 from hayserve.server.guard import ForeignPages, Guard
 from hayserve.server.health import Health
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
@@ -33,13 +37,27 @@ from hayserve.server.role import Role
 from hayserve.settings import Settings, load
 from hayserve.wrappers.run_limits import RunLimits
 
+_MB = 1_000_000
+
 
 class Application(Starlette):
     """The server as an ASGI application; `create_app` makes it."""
 
-    def __init__(self, things: dict[str, Target], **options: Any) -> None:
+    def __init__(
+        self, things: dict[str, Target], *, around: Sequence[Middleware], **options: Any
+    ) -> None:
         super().__init__(**options)
         self._things = things
+        self._around = around
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What every request passes: Starlette's own answers to errors are behind the front."""
+        added, self.user_middleware = self.user_middleware, []
+        app: ASGIApp = Front(super().build_middleware_stack(), self.routes)
+        self.user_middleware = added
+        for layer in reversed([*self._around, *added]):
+            app = layer.cls(app, *layer.args, **layer.kwargs)
+        return app
 
     def deploy(
         self,
@@ -136,8 +154,8 @@ def create_app(
     )
     app = Application(
         things,
-        routes=_routes(parts, key),
-        middleware=_middleware(settings),
+        routes=_routes(parts, key, _reading(settings)),
+        around=_middleware(settings),
         exception_handlers=handlers(),
         lifespan=Lifespan(settings, parts, start),
     )
@@ -145,7 +163,7 @@ def create_app(
     return app
 
 
-def _routes(parts: Parts, key: LocalKey | None) -> list[Route]:
+def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[Route]:
     registry, executor = parts.registry, parts.executor
     admin = Admin(
         registry,
@@ -154,27 +172,31 @@ def _routes(parts: Parts, key: LocalKey | None) -> list[Route]:
         members=parts.members,
         rules=parts.rules,
     )
-    rest = Rest(registry, executor).routes()
+    live_runs = LiveRuns(parts.everywhere, registry)
+    rest = Rest(registry, executor, reading).routes()
     fixed = [
-        *OpenAIChat(registry, executor).routes(),
-        *OpenAIResponses(registry, executor).routes(),
+        *OpenAIChat(registry, executor, reading).routes(),
+        *OpenAIResponses(registry, executor, reading).routes(),
         *Health(registry).routes(),
-        *_guarded(admin, key),
+        *admin.routes(),
+        *_guarded([*admin.guarded_routes(), *live_runs.guarded_routes()], key),
     ]
     description = OpenAPI(registry, fixed, version=hayserve.__version__).routes()
     return [*fixed, *description, *rest]
 
 
-def _guarded(admin: Admin, key: LocalKey | None) -> list[Route]:
+def _reading(settings: Settings) -> Reading:
+    return Reading(
+        settings.max_body_mb * _MB, settings.max_upload_mb * _MB, pause=settings.body_timeout
+    )
+
+
+def _guarded(routes: Sequence[Route], key: LocalKey | None) -> list[Route]:
     if key is None:
-        return [*admin.routes(), *admin.guarded_routes()]
+        return [*routes]
     guard = Guard(key.value)
     return [
-        *admin.routes(),
-        *(
-            Route(route.path, guard.on(route.endpoint), methods=_methods_of(route))
-            for route in admin.guarded_routes()
-        ),
+        Route(route.path, guard.on(route.endpoint), methods=_methods_of(route)) for route in routes
     ]
 
 

@@ -16,6 +16,7 @@ from hayserve.errors import (
     NotFound,
     NotReady,
     RunFailed,
+    TooBusy,
     Unauthorized,
     WrapperRefused,
 )
@@ -119,6 +120,8 @@ def _headers_of(error: HayserveError) -> Mapping[str, str]:
             return {"www-authenticate": "Bearer"}
         case NotReady():
             return {"retry-after": "1"}
+        case TooBusy(retry_after=seconds):
+            return {"retry-after": str(seconds)}
         case RunFailed():  # OpenAI's SDKs would run what failed twice more
             return {"x-should-retry": "false"}
         case _:

@@ -37,7 +37,7 @@ class ForeignPages:
         self._allows = allows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._is_foreign(Headers(scope=scope)):
+        if scope["type"] != "http" or not self._is_foreign(scope):
             await self._app(scope, receive, send)
             return
         refused = Forbidden(
@@ -46,10 +46,11 @@ class ForeignPages:
         )
         await error_response(Request(scope), refused)(scope, receive, send)
 
-    def _is_foreign(self, headers: Headers) -> bool:
-        origin, host = headers.get("origin"), headers.get("host", "")
-        if origin is None:
+    def _is_foreign(self, scope: Scope) -> bool:
+        if not any(name == b"origin" for name, _ in scope["headers"]):
             return False
+        headers = Headers(scope=scope)
+        origin, host = headers["origin"], headers.get("host", "")
         # A page can give its own name this machine's address and is then of the same origin.
         is_own = origin.partition("://")[2] == host and is_loopback(_name_in(host))
         return not is_own and not self._allows(origin)

@@ -1,7 +1,8 @@
 """What happens to every request before and after the protocols."""
 
+from typing import Any
+
 import anyio
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,6 +11,7 @@ from hayserve.runs.run import new_id
 from hayserve.server.error_responses import error_response
 
 FAREWELL_SECONDS = 1.0
+_HEADER = b"x-request-id"
 
 
 class RunIds:
@@ -27,11 +29,14 @@ class RunIds:
             await self._app(scope, receive, send)
             return
         run_id = new_id()
-        scope.setdefault("state", {})["run_id"] = run_id
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["run_id"] = run_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = run_id
+                state["answer_has_begun"] = True
+                others = [pair for pair in message.get("headers", ()) if pair[0] != _HEADER]
+                message["headers"] = [*others, (_HEADER, run_id.encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_id)
@@ -66,19 +71,12 @@ class LastAnswers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_answered = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal is_answered
-            is_answered = True
-            await send(message)
-
         try:
-            await self._app(scope, receive, send_on)
+            await self._app(scope, receive, send)
         except anyio.get_cancelled_exc_class():
             # The cancellation ends here: nothing but the web server is outside of this, which
             # would log a traceback.
-            if not is_answered:
+            if not scope["state"].get("answer_has_begun"):
                 stopping = NotReady("The server is stopping.", hint="Try again in a moment.")
                 with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
                     await error_response(Request(scope), stopping)(scope, receive, send)

@@ -23,6 +23,7 @@ from hayserve.deployments.rollout import Rollout
 from hayserve.deployments.rules import Rules
 from hayserve.deployments.source import Source
 from hayserve.deployments.target import Target
+from hayserve.runs.everywhere import RunsEverywhere
 from hayserve.runs.execute import Executor
 from hayserve.settings import Settings
 from hayserve.storage.database import Database
@@ -43,6 +44,7 @@ class Parts:
         follower: Brings that to what should be served.
         retirements: Closes what is not served any more.
         executor: Runs it.
+        everywhere: What runs, on all workers.
         prover: Tries out what is to be served; None tries nothing out.
         deployer: Changes what should be served.
         declarer: Does so with what the server is started with.
@@ -57,6 +59,7 @@ class Parts:
     follower: Follower
     retirements: Retirements
     executor: Executor
+    everywhere: RunsEverywhere
     prover: Prover | None
     deployer: Deployer
     declarer: Declarer
@@ -85,7 +88,7 @@ def parts_of(
     registry, database = Registry(), Database(database_url(settings))
     books = _books(settings, database, things)
     members, pulse, rules = Members(database, run=run), Pulse(database), _rules(settings)
-    retirements = Retirements(registry)
+    retirements, executor = Retirements(registry), _executor(settings)
     prover = _prover(settings) if prove else None
     seconds = settings.setup_timeout
     rollout = Rollout(books.ledger, members=members, pulse=pulse, load_seconds=seconds)
@@ -106,7 +109,8 @@ def parts_of(
             leads=rollout.leads,
         ),
         retirements=retirements,
-        executor=_executor(settings),
+        executor=executor,
+        everywhere=RunsEverywhere(executor, database=database, members=members, pulse=pulse),
         prover=prover,
         deployer=deployer,
         declarer=Declarer(
@@ -169,6 +173,9 @@ def _rules(settings: Settings) -> Rules:
 def _executor(settings: Settings) -> Executor:
     return Executor(
         threads=settings.threads,
+        max_runs=settings.max_runs,
+        max_waiting=settings.max_waiting,
+        run_timeout=settings.run_timeout,
         streaming_components=settings.streaming_components,
         show_tracebacks=settings.show_tracebacks,
     )

@@ -20,6 +20,7 @@ from hayserve.protocols.rest import decode as rest
 from hayserve.protocols.rest.encode import data_of, error_of
 from hayserve.runs.execute import Executor
 from hayserve.runs.run import Run, new_id
+from hayserve.wrappers.capabilities import Method
 from hayserve.wrappers.items import as_text
 from hayserve.wrappers.signature import Signature
 
@@ -61,7 +62,7 @@ async def answer_of(deployment: Deployment, question: str, *, executor: Executor
 def _chat_run(deployment: Deployment, question: str) -> Run:
     body = {"model": deployment.name, "messages": [{"role": "user", "content": question}]}
     asked = chat.read_request(to_json(body))
-    return chat.run_of(asked, deployment, run_id=new_id(), headers=Headers())
+    return _run_of(deployment, *chat.chat_call(asked, deployment))
 
 
 def _rest_run(deployment: Deployment, question: str) -> Run:
@@ -81,7 +82,14 @@ def _rest_run(deployment: Deployment, question: str) -> Run:
             hint=error.hint,
             param=error.param,
         ) from error
-    return rest.run_of(deployment, arguments, headers=Headers(), run_id=new_id())
+    method, _ = rest.served_by(deployment)
+    return _run_of(deployment, method, arguments)
+
+
+def _run_of(deployment: Deployment, method: Method, arguments: Mapping[str, Any]) -> Run:
+    if method.wants_headers:
+        arguments = {**arguments, "headers": Headers()}
+    return Run(new_id(), deployment.name, method, arguments, deployment.uses, deployment.limits)
 
 
 def _only_field(signature: Signature) -> str | None:

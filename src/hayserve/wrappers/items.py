@@ -57,7 +57,8 @@ class Items:
         return [_object(item)]
 
     def _chunk(self, chunk: StreamingChunk) -> list[Delta]:
-        if not (chunk.reasoning or chunk.tool_calls or chunk.tool_call_result or chunk.finish_reason):
+        about = chunk.reasoning or chunk.tool_calls or chunk.tool_call_result
+        if not (about or chunk.finish_reason):
             return [events.TextDelta(chunk.content)] if chunk.content else []
         found: list[Delta] = []
         if chunk.reasoning:

@@ -44,25 +44,28 @@ class PipelineStream(Generator[Any, None, None]):
                 put(item)
             return
         self._started = self._ended = True
-        one_at_a_time = threading.RLock()  # an agent's tools stream from several threads
-
-        def take(chunk: StreamingChunk) -> None:
-            with one_at_a_time:
-                if self._reactions.are_none:
-                    self._reactions.note(chunk)
-                    put(chunk)
-                    return
-                for item in self._items_for(chunk):
-                    put(item)
-
         try:
-            result = self._plan.run(take)
+            result = self._plan.run(self._taking(put))
         except Exception:
             for event in self._reactions.external_events():
                 put(event)
             raise
         for item in self._items_at_end(result):
             put(item)
+
+    def _taking(self, put: Put) -> Take:
+        one_at_a_time = threading.RLock()  # an agent's tools stream from several threads
+
+        def take(chunk: StreamingChunk) -> None:
+            with one_at_a_time:
+                for item in self._items_for(chunk):
+                    put(item)
+
+        def take_at_once(chunk: StreamingChunk) -> None:
+            self._reactions.note(chunk)
+            put(chunk)
+
+        return take_at_once if self._reactions.are_none else take
 
     def send(self, value: None, /) -> Any:  # noqa: ARG002 - what a generator has
         while not self._ready:
@@ -137,7 +140,7 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
                 await room()
             return
         self._ended = True
-        result = await self._plan.run_async(partial(_putting, put, room, self._reactions))
+        result = await self._plan.run_async(partial(_taking, put, room, reactions=self._reactions))
         for item in _unsaid(result, self._reactions):
             put(item)
 
@@ -195,7 +198,7 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
         return [*self._reactions.external_events(), *items]
 
 
-def _putting(put: Put, room: Room, reactions: Reactions, target: Target) -> Take:
+def _taking(put: Put, room: Room, target: Target, *, reactions: Reactions) -> Take:
     """What a component that streams calls for each chunk."""
 
     def take(chunk: StreamingChunk) -> None:

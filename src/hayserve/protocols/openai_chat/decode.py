@@ -1,16 +1,14 @@
-"""Reads a chat completion request into the run that it asks for."""
+"""Reads a chat completion request into the call that it asks for."""
 
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.datastructures import Headers
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, NotCapable, Problem
 from hayserve.protocols.openai_chat.schema import ChatRequest
 from hayserve.protocols.openai_request import refusal, refusal_of
-from hayserve.runs.run import Run
-from hayserve.wrappers.capabilities import Capabilities
+from hayserve.wrappers.capabilities import Capabilities, Method
 
 
 def read_request(data: bytes) -> ChatRequest:
@@ -41,8 +39,8 @@ def read_request(data: bytes) -> ChatRequest:
     return request
 
 
-def run_of(request: ChatRequest, deployment: Deployment, *, run_id: str, headers: Headers) -> Run:
-    """The call of `deployment`'s chat method that `request` asks for.
+def chat_call(request: ChatRequest, deployment: Deployment) -> tuple[Method, dict[str, Any]]:
+    """The chat method of `deployment` and what `request` calls it with.
 
     Raises:
         NotCapable: The wrapper defines no chat method.
@@ -54,14 +52,11 @@ def run_of(request: ChatRequest, deployment: Deployment, *, run_id: str, headers
             hint=f"It answers {_endpoint_of(deployment.name, deployment.can)} instead.",
             param="model",
         )
-    arguments: dict[str, Any] = {
+    return method, {
         "model": request.model,
         "messages": request.messages,
         "body": request.body(),
     }
-    if method.wants_headers:
-        arguments["headers"] = headers
-    return Run(run_id, deployment.name, method, arguments, deployment.uses)
 
 
 def _endpoint_of(name: str, can: Capabilities) -> str:

@@ -11,11 +11,11 @@ from starlette.routing import Route
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import NotFound
-from hayserve.protocols.json_body import check_json
+from hayserve.protocols.call import Call, Reading, RunEndpoint
 from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_chat.answer import Label
 from hayserve.protocols.openai_chat.completion import completion
-from hayserve.protocols.openai_chat.decode import read_request, run_of
+from hayserve.protocols.openai_chat.decode import chat_call, read_request
 from hayserve.protocols.openai_chat.encode import ChunkEncoder
 from hayserve.protocols.openai_chat.ready_made import with_answer
 from hayserve.protocols.openai_error import failure_before_words
@@ -31,37 +31,49 @@ class OpenAIChat:
     Args:
         registry: Where deployments are found, by name or alias.
         executor: What runs them.
+        reading: How much of a request is read.
     """
 
-    def __init__(self, registry: Registry, executor: Executor) -> None:
+    def __init__(
+        self, registry: Registry, executor: Executor, reading: Reading | None = None
+    ) -> None:
         self._registry = registry
         self._executor = executor
+        self._create = RunEndpoint(self.create_completion, reading or Reading())
 
     def routes(self) -> list[Route]:
         return [
             route
             for prefix in ("/v1", "")
             for route in (
-                Route(f"{prefix}/chat/completions", self.create_completion, methods=["POST"]),
+                Route(
+                    f"{prefix}/chat/completions",
+                    self._create,
+                    methods=["POST"],
+                    name="create_completion",
+                ),
                 Route(f"{prefix}/models", self.list_models),
                 Route(f"{prefix}/models/{{id:path}}", self.retrieve_model),
             )
         ]
 
-    async def create_completion(self, request: Request) -> Response:
+    async def create_completion(self, call: Call) -> None:
         """Ask a model, which answers at once or as a stream."""
-        body = await request.body()
-        check_json(request.headers, body)
+        body = await call.json(any_mb=self._registry.most_body_mb)
         asked = read_request(body)
         deployment = await model_named(self._registry, asked.model)
-        run = run_of(asked, deployment, run_id=request.state.run_id, headers=request.headers)
-        label = Label(run.id, asked.model, created=int(time.time()))
-        live = self._executor.start(run)
-        if asked.stream:
+        call.check_size(body, deployment)
+        label = Label(call.run_id, asked.model, created=int(time.time()))
+        streamed = bool(asked.stream)
+        live = call.start(
+            self._executor, deployment, chat_call(asked, deployment), streamed=streamed
+        )
+        if streamed:
             encoder = ChunkEncoder(label, include_usage=asked.wants_usage)
-            return await _streamed(request, live, encoder)
-        events = await while_connected(request.receive, live, live.all_events)
-        return _json(completion(with_answer(events, run=run), label))
+            await _stream(call, live, encoder)
+            return
+        events = await while_connected(call.receive, live, live.all_events)
+        await call.answer(to_json(completion(with_answer(events, run=live.run), label)))
 
     async def list_models(self, request: Request) -> Response:  # noqa: ARG002 - what a route calls
         """List the models: every deployment that can chat, under each of its names."""
@@ -86,13 +98,14 @@ class OpenAIChat:
         return _json(_model(name, deployment))
 
 
-async def _streamed(request: Request, live: LiveRun, encoder: ChunkEncoder) -> Response:
+async def _stream(call: Call, live: LiveRun, encoder: ChunkEncoder) -> None:
     read = partial(live.opening, grace=GRACE_SECONDS)
-    opening = with_answer(await while_connected(request.receive, live, read), run=live.run)
+    opening = with_answer(await while_connected(call.receive, live, read), run=live.run)
     failure = failure_before_words(opening)
     if failure is not None:
         raise failure
-    return EventStreamResponse(live, opening=opening, encoder=encoder)
+    response = EventStreamResponse(live, opening=opening, encoder=encoder)
+    await response(call.scope, call.receive, call.send)
 
 
 def _is_model(deployment: Deployment) -> bool:

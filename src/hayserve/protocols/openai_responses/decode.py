@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.datastructures import Headers
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, NotCapable
 from hayserve.protocols.openai_request import refusal
 from hayserve.protocols.openai_responses.schema import ResponseRequest
 from hayserve.protocols.openai_responses.through_chat import chat_body, chat_messages
-from hayserve.runs.run import Run
+from hayserve.wrappers.capabilities import Method
 
 
 def decode(content: bytes) -> ResponseRequest:
@@ -47,10 +46,10 @@ def _refuse_what_is_not_served(request: ResponseRequest) -> None:
             )
 
 
-def run_of(
-    request: ResponseRequest, deployment: Deployment, *, run_id: str, headers: Headers
-) -> Run:
-    """The call that answers `request`: `run_response`, or the chat method where there is none.
+def response_call(
+    request: ResponseRequest, deployment: Deployment
+) -> tuple[Method, dict[str, Any]]:
+    """What answers `request`, and with what: `run_response`, or else the chat method.
 
     Raises:
         NotCapable: The deployment has neither.
@@ -64,10 +63,7 @@ def run_of(
             param="model",
         )
     arguments = _response_arguments if deployment.can.response else _chat_arguments
-    given = {"model": request.model, **arguments(request)}
-    if method.wants_headers:
-        given["headers"] = headers
-    return Run(run_id, deployment.name, method, given, deployment.uses)
+    return method, {"model": request.model, **arguments(request)}
 
 
 def _response_arguments(request: ResponseRequest) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from hayserve.protocols.openai_error import failure_of
 from hayserve.protocols.openai_request import model_named, problems_in, said_of
 from hayserve.protocols.openai_responses.schema import StoredFile
 from hayserve.runs.run import Run
+from hayserve.wrappers.capabilities import Method
 
 
 class Upload(NamedTuple):
@@ -67,13 +68,12 @@ async def read_upload(form: FormData) -> Upload:
     return Upload(file.filename, file.content_type, await file.read(), purpose)
 
 
-def upload_run(upload: Upload, deployment: Deployment, *, run_id: str) -> Run:
-    """The call that gives a file to the wrapper."""
+def upload_method(upload: Upload, deployment: Deployment) -> Method:
+    """What gives a file to the wrapper."""
     method = deployment.can.upload
     assert method is not None
     # By position: a wrapper may call the parameters as it likes.
-    call = partial(method.function, *upload)
-    return Run(run_id, deployment.name, replace(method, function=call), {}, deployment.uses)
+    return replace(method, function=partial(method.function, *upload))
 
 
 def _incomplete(file: object, purpose: object) -> InvalidInput:

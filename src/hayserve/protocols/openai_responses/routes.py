@@ -6,16 +6,15 @@ from functools import partial
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidRequest
-from hayserve.protocols.json_body import check_json
+from hayserve.protocols.call import Call, Reading, RunEndpoint
 from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_error import failure_before_words
 from hayserve.protocols.openai_request import model_named
-from hayserve.protocols.openai_responses.decode import decode, run_of
+from hayserve.protocols.openai_responses.decode import decode, response_call
 from hayserve.protocols.openai_responses.encode import (
     ResponseEncoder,
     as_stream,
@@ -26,7 +25,7 @@ from hayserve.protocols.openai_responses.files import (
     read_upload,
     stored_file,
     taker_of,
-    upload_run,
+    upload_method,
 )
 from hayserve.protocols.openai_responses.response_object import new_response
 from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
@@ -43,50 +42,58 @@ class OpenAIResponses:
     Args:
         registry: Where deployments are found; the model is the name of one.
         executor: Runs them.
+        reading: How much of a request is read.
     """
 
-    def __init__(self, registry: Registry, executor: Executor) -> None:
+    def __init__(
+        self, registry: Registry, executor: Executor, reading: Reading | None = None
+    ) -> None:
         self._registry = registry
         self._executor = executor
+        self._create = RunEndpoint(self.create_response, reading or Reading())
+        self._upload = RunEndpoint(self.upload_file, reading or Reading())
 
     def routes(self) -> list[Route]:
         return [
-            Route("/v1/responses", self.create_response, methods=["POST"]),
-            Route("/responses", self.create_response, methods=["POST"]),
-            Route("/v1/files", self.upload_file, methods=["POST"]),
-            Route("/files", self.upload_file, methods=["POST"]),
+            Route(f"{prefix}{path}", endpoint, methods=["POST"], name=name)
+            for path, endpoint, name in (
+                ("/responses", self._create, "create_response"),
+                ("/files", self._upload, "upload_file"),
+            )
+            for prefix in ("/v1", "")
         ]
 
-    async def create_response(self, request: Request) -> Response:
+    async def create_response(self, call: Call) -> None:
         """Ask a model for a response, at once or as a stream."""
-        body = await request.body()
-        check_json(request.headers, body)
+        body = await call.json(any_mb=self._registry.most_body_mb)
         asked = decode(body)
         deployment = await model_named(self._registry, asked.model)
-        run_id: str = request.state.run_id
-        run = run_of(asked, deployment, run_id=run_id, headers=request.headers)
+        call.check_size(body, deployment)
+        called = response_call(asked, deployment)
+        run_id, streamed = call.run_id, bool(asked.stream)
         response = new_response(asked.model_dump(), run_id=run_id, created_at=int(time.time()))
-        live = self._executor.start(run)
-        if asked.stream:
-            encoder = ResponseEncoder(response, run_id=run_id, events=wants_events(request.headers))
-            return await _stream(request, live, encoder)
-        events = await while_connected(request.receive, live, live.all_events)
-        whole = whole_response(as_stream(events, run=run), response=response, run_id=run_id)
-        return Response(to_json(whole), media_type="application/json")
+        live = call.start(self._executor, deployment, called, streamed=streamed)
+        if streamed:
+            events = wants_events(call.headers())
+            encoder = ResponseEncoder(response, run_id=run_id, events=events)
+            await _stream(call, live, encoder)
+            return
+        said = await while_connected(call.receive, live, live.all_events)
+        whole = whole_response(as_stream(said, run=live.run), response=response, run_id=run_id)
+        await call.answer(to_json(whole))
 
-    async def upload_file(self, request: Request) -> Response:
+    async def upload_file(self, call: Call) -> None:
         """Give an uploaded file to a wrapper.
 
         The query parameter or form field `model` picks the deployment. Without one it is the
         first, in the order of deployment, that takes files.
         """
-        upload, model = await _read_upload(request)
+        upload, model = await _read_upload(call.form(any_mb=self._registry.most_upload_mb))
         # Not before all is read: from here to the start of the run, nothing may be replaced.
         deployment = await taker_of(self._registry, model=model)
-        run = upload_run(upload, deployment, run_id=request.state.run_id)
-        live = self._executor.start(run)
-        events = await while_connected(request.receive, live, live.all_events)
-        return JSONResponse(stored_file(events, run=run))
+        live = call.start(self._executor, deployment, (upload_method(upload, deployment), {}))
+        events = await while_connected(call.receive, live, live.all_events)
+        await call.answer(to_json(stored_file(events, run=live.run)))
 
 
 async def _read_upload(request: Request) -> tuple[Upload, str | None]:
@@ -101,13 +108,15 @@ async def _read_upload(request: Request) -> tuple[Upload, str | None]:
         ) from error
 
 
-async def _stream(request: Request, live: LiveRun, encoder: ResponseEncoder) -> Response:
+async def _stream(call: Call, live: LiveRun, encoder: ResponseEncoder) -> None:
     read = partial(live.opening, grace=GRACE_SECONDS)
-    opening = await while_connected(request.receive, live, read)
+    opening = await while_connected(call.receive, live, read)
     failure = failure_before_words(opening)
     if failure is not None:
         raise failure
-    return EventStreamResponse(live, opening=as_stream(opening, run=live.run), encoder=encoder)
+    said = as_stream(opening, run=live.run)
+    response = EventStreamResponse(live, opening=said, encoder=encoder)
+    await response(call.scope, call.receive, call.send)
 
 
 def wants_events(headers: Headers) -> bool:

@@ -1,31 +1,26 @@
-"""Reads a request to `/{name}/run` into the run that it asks for."""
+"""Reads a request to `/{name}/run` into the arguments of the method that answers it."""
 
 from typing import Any
 
-from starlette.datastructures import FormData, Headers
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, NotCapable
-from hayserve.protocols.json_body import check_json, media_type_of
-from hayserve.runs.run import Run
+from hayserve.protocols.json_body import media_type_of
 from hayserve.wrappers.capabilities import Method
 from hayserve.wrappers.signature import Signature
 
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
-async def read_arguments(request: Request, signature: Signature) -> dict[str, Any]:
-    """The keyword arguments in a request's body.
+async def read_form(request: Request, signature: Signature) -> dict[str, Any]:
+    """The keyword arguments in a form with files.
 
     Raises:
         InvalidRequest: The body is not what the deployment takes.
     """
-    if not signature.uploads:
-        body = await request.body()
-        check_json(request.headers, body)
-        return signature.arguments(body)
     media_type = media_type_of(request.headers)
     if media_type in _FORMS:
         form = await _form_of(request)
@@ -48,16 +43,6 @@ async def _form_of(request: Request) -> FormData:
             f"The form cannot be read: {str(error.detail).rstrip('.')}.",
             hint="Let the HTTP client write the form, and its content-type with the boundary.",
         ) from error
-
-
-def run_of(
-    deployment: Deployment, arguments: dict[str, Any], *, headers: Headers, run_id: str
-) -> Run:
-    """The run of `deployment`'s `run_api` with `arguments`."""
-    method, signature = served_by(deployment)
-    if signature.wants_headers:
-        arguments = {**arguments, "headers": headers}
-    return Run(run_id, deployment.name, method, arguments, deployment.uses)
 
 
 def served_by(deployment: Deployment) -> tuple[Method, Signature]:

@@ -2,7 +2,6 @@
 
 from typing import Any, assert_never
 
-from hayserve import errors
 from hayserve.errors import HayserveError, InvalidInput, WrapperRefused
 from hayserve.events import (
     BytesDelta,
@@ -21,6 +20,7 @@ from hayserve.events import (
     ToolStarted,
 )
 from hayserve.protocols.json_bytes import to_json
+from hayserve.protocols.statuses import stopped
 from hayserve.wrappers.items import as_text
 
 
@@ -77,7 +77,7 @@ def error_of(event: Event) -> HayserveError | None:
         case RunFailed(error=error):
             return error
         case RunCancelled(reason=reason):
-            return errors.RunFailed(f"The run was stopped: {reason}.")
+            return stopped(reason)
         case _:
             return None
 

@@ -2,17 +2,17 @@
 
 import logging
 from functools import partial
+from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import WrapperFailed
 from hayserve.events import Event, RunFinished, StreamOpened
-from hayserve.protocols.rest.decode import read_arguments, run_of, served_by
+from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.rest.decode import read_form, served_by
 from hayserve.protocols.rest.encode import SSEEncoder, TextEncoder, error_of
 from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
 from hayserve.runs.execute import Executor
@@ -22,7 +22,6 @@ from hayserve.wrappers.signature import Signature
 logger = logging.getLogger("hayserve.protocols.rest")
 
 _TEXT_HEADERS = {"content-type": "text/plain; charset=utf-8", "x-accel-buffering": "no"}
-JSON = "application/json"
 
 
 class Rest:
@@ -31,51 +30,62 @@ class Rest:
     Args:
         registry: Where deployments are found.
         executor: What runs them.
+        reading: How much of a request is read.
     """
 
-    def __init__(self, registry: Registry, executor: Executor) -> None:
+    def __init__(
+        self, registry: Registry, executor: Executor, reading: Reading | None = None
+    ) -> None:
         self._registry = registry
         self._executor = executor
+        self._run = RunEndpoint(self.run, reading or Reading())
 
     def routes(self) -> list[Route]:
-        return [Route("/{name}/run", self, methods=["POST"])]
+        return [Route("/{name}/run", self._run, methods=["POST"], name="run")]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
+    async def run(self, call: Call) -> None:
+        """Run a deployment."""
+        deployment = await self._registry.for_run(call.scope["path_params"]["name"])
+        _, signature = served_by(deployment)
+        if not signature.uploads:
+            body = await call.json(own_mb=deployment.limits.max_body_mb)
+            await self._answer(call, deployment, signature.arguments(body))
+            return
+        request = call.form(own_mb=deployment.limits.max_upload_mb)
         try:
-            deployment = await self._registry.for_run(request.path_params["name"])
-            # Until the end: a response that a wrapper made may read its files as it is sent.
-            with deployment.uses.held():
-                response = await self.run(request, deployment)
-                await response(scope, receive, send)
+            await self._answer(call, deployment, await read_form(request, signature))
         finally:
             await request.close()  # what was uploaded, which a stream may read until it ends
 
-    async def run(self, request: Request, deployment: Deployment) -> Response:
-        _, signature = served_by(deployment)
-        arguments = await read_arguments(request, signature)
-        run = run_of(deployment, arguments, headers=request.headers, run_id=request.state.run_id)
-        live = self._executor.start(run)
-        opening = partial(live.opening, grace=GRACE_SECONDS)
-        events = await while_connected(request.receive, live, opening)
-        return _answer(live, events, signature, sse=_asks_for_events(request))
+    async def _answer(self, call: Call, deployment: Deployment, arguments: dict[str, Any]) -> None:
+        method, signature = served_by(deployment)
+        # Until the end: a response that a wrapper made may read its files as it is sent.
+        with deployment.uses.held():
+            live = call.start(self._executor, deployment, (method, arguments))
+            opening = partial(live.opening, grace=GRACE_SECONDS)
+            events = await while_connected(call.receive, live, opening)
+            error = error_of(events[-1])
+            if error is not None and all(isinstance(event, StreamOpened) for event in events[:-1]):
+                raise error
+            first = events[0]
+            if isinstance(first, RunFinished) and not isinstance(first.result, Response):
+                await call.answer(_encoded(live, first.result, signature))
+                return
+            response = _response(live, events, asks_for_events=_asks_for_events(call))
+            await response(call.scope, call.receive, call.send)
 
 
-def _asks_for_events(request: Request) -> bool:
-    return "text/event-stream" in request.headers.get("accept", "")
+def _asks_for_events(call: Call) -> bool:
+    return b"text/event-stream" in call.header(b"accept")
 
 
-def _answer(live: LiveRun, events: list[Event], signature: Signature, *, sse: bool) -> Response:
-    error = error_of(events[-1])
-    if error is not None and all(isinstance(event, StreamOpened) for event in events[:-1]):
-        raise error
+def _response(live: LiveRun, events: list[Event], *, asks_for_events: bool) -> Response:
     first = events[0]
     if isinstance(first, StreamOpened):
-        return _stream(live, events, sse=sse or first.sse)
+        return _stream(live, events, sse=asks_for_events or first.sse)
     assert isinstance(first, RunFinished)
-    if isinstance(first.result, Response):
-        return first.result
-    return Response(_encoded(live, first.result, signature), media_type=JSON)
+    assert isinstance(first.result, Response)
+    return first.result
 
 
 def _encoded(live: LiveRun, result: object, signature: Signature) -> bytes:
