@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from hayserve.protocols.body import read_body
 from hayserve.runs.answers import Answers
 from hayserve.runs.once import Once
 from hayserve.server.idempotency import LARGE_BYTES, Idempotent
@@ -17,6 +19,7 @@ from runs.asking import everybody_lives, worker
 pytestmark = pytest.mark.anyio
 
 KEYED = (b"idempotency-key", b"abc")
+READ = partial(read_body, limit=2 * LARGE_BYTES, pause=10)
 
 
 @pytest.fixture
@@ -136,7 +139,7 @@ def starts_run(scope: Scope) -> bool:
 
 
 def client_of(app: Run, once: Once, **given: int) -> Client:
-    return Client(Idempotent(app, once, starts_run=starts_run, **given))
+    return Client(Idempotent(app, once, starts_run=starts_run, read=READ, **given))
 
 
 async def test_the_second_answer_is_the_first_one_again(once: Once) -> None:
@@ -330,6 +333,14 @@ async def test_a_large_body_makes_no_difference(once: Once) -> None:
     client = client_of(App(), once)
     for chunks in ([b"x" * LARGE_BYTES], [b"x", b"x" * (LARGE_BYTES - 1)]):
         assert (await client.post(*chunks)).body == b"run 1"
+
+
+async def test_a_body_that_is_too_large_is_refused(once: Once) -> None:
+    app = App()
+    refused = await client_of(app, once).post(b"x" * (2 * LARGE_BYTES + 1))
+
+    assert refused.status == 413
+    assert app.bodies == []
 
 
 async def test_a_client_that_leaves_in_its_request_starts_nothing(once: Once) -> None:

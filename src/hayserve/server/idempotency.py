@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import anyio.to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hayserve.errors import HayserveError, InvalidRequest
@@ -37,6 +37,7 @@ class Idempotent:
         app: The application.
         once: Knows what was asked before.
         starts_run: Whether a request is one that starts runs; others may have the header in vain.
+        read: Reads the body of a request, as far as it is allowed to go.
         most_bytes: How large an answer may be to be kept, in bytes. Who asks again for a larger one
             gets an error.
     """
@@ -47,11 +48,13 @@ class Idempotent:
         once: Once,
         *,
         starts_run: Callable[[Scope], bool],
+        read: Callable[[Scope, Receive], Awaitable[bytes]],
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self._app = app
         self._once = once
         self._starts_run = starts_run
+        self._read = read
         self._most_bytes = most_bytes
 
     # Not async: requests without the header pay for a look at their headers and no more.
@@ -64,13 +67,13 @@ class Idempotent:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await _body(receive)
+            body = await self._read(scope, receive)
             if len(body) < LARGE_BYTES:
                 asked = _asked(scope, body)
             else:
                 asked = await anyio.to_thread.run_sync(_asked, scope, body)
             answer = await self._once.ask(asked, has_left=partial(_has_left, receive))
-        except Left:
+        except (Left, ClientDisconnect):
             return
         except HayserveError as error:
             response = await answer_error(Request(scope), error)
@@ -134,17 +137,6 @@ class Recorder:
 def _has_ended(scope: Scope) -> bool:
     state = scope["state"]
     return state.get("run") is not None and state.get("run_ending") in _KEPT_ENDINGS
-
-
-async def _body(receive: Receive) -> bytes:
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Left
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
