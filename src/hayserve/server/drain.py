@@ -19,6 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
 from hayserve.errors import HayserveError
+from hayserve.server.http_options import http_options
 from hayserve.server.signals import Terminal, on_hangup, unheeded
 from hayserve.settings import Settings
 
@@ -123,6 +124,11 @@ class Server(uvicorn.Server):
                 access_log=settings.access_log,
                 timeout_graceful_shutdown=self._patience,
                 server_header=False,
+                **http_options(
+                    header_bytes=settings.max_header_kb * 1024,
+                    header_seconds=settings.header_timeout,
+                    body_seconds=settings.body_timeout,
+                ),
             )
         )
 
