@@ -45,7 +45,7 @@ def _one_agent(kind: Kind, folder: Path, how: str) -> tuple[float, float]:
             held = Load(Task(server.port, tuple(calls[1:])))
             peak = before
             while held.is_under_way():
-                peak = max(peak, server.rss())
+                peak = max(peak, server.memory())
                 time.sleep(0.05)
             held.found()
             return (peak - before) / STREAMS * 1024, idle
@@ -62,7 +62,7 @@ def _with_many(kind: Kind, folder: Path) -> float:
 
 def _settled(server: Server) -> float:
     time.sleep(SETTLING_SECONDS)
-    return server.rss()
+    return server.memory()
 
 
 def starts(kind: Kind, folder: Path, _: float) -> Figures:

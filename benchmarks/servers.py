@@ -1,6 +1,7 @@
 """The servers that are measured: hayserve, Hayhooks, and the floor."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from benchmarks.cores import server_core, started_on
-from soak.server import descendants, free_port, rss
+from soak.server import descendants, free_port
 from soak.start import HAYHOOKS, install
 
 ROOT = Path(__file__).parent.parent
@@ -160,11 +161,14 @@ class Server:
         assert self._process is not None
         return (self._process.pid, *descendants(self._process.pid))
 
-    def rss(self) -> float:
-        """The memory of all its processes, in MB."""
-        with suppress(OSError):
-            return sum(rss(pid) for pid in self.pids())
-        return 0.0
+    def memory(self) -> float:
+        """The memory of all its processes, in MB; what they share counts once."""
+        total = 0
+        for pid in self.pids():
+            with suppress(OSError):
+                found = re.search(r"Pss: +(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text())
+                total += int(found[1]) if found else 0
+        return total / 1024
 
     def stop(self) -> None:
         """End it in good order, or else as it comes."""

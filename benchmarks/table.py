@@ -1,5 +1,7 @@
 """The table of the figures, as text that grows line by line and as Markdown."""
 
+from collections.abc import Sequence
+
 from benchmarks.rounds import Result
 from benchmarks.sides import OURS, THEIRS, UNDER
 
@@ -39,7 +41,7 @@ def number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def markdown(results: list[Result]) -> str:
+def markdown(results: Sequence[Result]) -> str:
     """The whole table as Markdown, with what failed below it."""
     titles = ("", *TITLES[1:-1], "reached")
     lines = [titles, ("---", "---", *["---:"] * 5, "---"), *map(cells, results)]
