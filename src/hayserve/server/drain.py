@@ -19,6 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
 from hayserve.errors import HayserveError
+from hayserve.server.access_log import access_log
 from hayserve.server.http_options import http_options
 from hayserve.server.signals import Terminal, on_hangup, unheeded
 from hayserve.settings import Settings
@@ -117,6 +118,7 @@ class Server(uvicorn.Server):
         self._delay, self._patience = settings.drain_delay, settings.graceful_shutdown_timeout
         self._quiet_since: dict[Any, float] = {}
         self._terminal = Terminal()
+        self._access_log = access_log() if settings.access_log else None
         super().__init__(
             uvicorn.Config(
                 self.serving,
@@ -128,6 +130,7 @@ class Server(uvicorn.Server):
                     header_bytes=settings.max_header_kb * 1024,
                     header_seconds=settings.header_timeout,
                     body_seconds=settings.body_timeout,
+                    access_log=self._access_log,
                 ),
             )
         )
@@ -175,6 +178,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_BEAT == 0:
             self._beat()
+        self._write_access_log()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -187,6 +191,11 @@ class Server(uvicorn.Server):
         await self._wait(self._is_quiet, seconds=self._patience)
         self.config.timeout_graceful_shutdown = None if self._is_quiet() else 0
         await super().shutdown(sockets)
+        self._write_access_log()
+
+    def _write_access_log(self) -> None:
+        if self._access_log is not None:
+            self._access_log.flush()
 
     async def _wait(self, is_over: Callable[[], bool], *, seconds: float) -> None:
         ticks = count()

@@ -3,9 +3,15 @@
 from functools import partial
 from typing import Any
 
+from hayserve.server.access_log import AccessLog
+
 
 def http_options(
-    *, header_bytes: int, header_seconds: float, body_seconds: float
+    *,
+    header_bytes: int,
+    header_seconds: float,
+    body_seconds: float,
+    access_log: AccessLog | None = None,
 ) -> dict[str, Any]:
     """Options of `uvicorn.Config`.
 
@@ -13,6 +19,7 @@ def http_options(
         header_bytes: How large the line and the headers of a request may be together.
         header_seconds: How long they may take to arrive.
         body_seconds: How long a body may pause on its way, where its deployment does not say.
+        access_log: What each request is said to; by default uvicorn's own logger.
 
     Returns:
         The options. Without httptools, which not every platform has, only the size is limited.
@@ -22,4 +29,4 @@ def http_options(
     except ImportError:
         return {"http": "h11", "h11_max_incomplete_event_size": header_bytes}
     limits = HttpLimits(header_bytes, header_seconds, body_seconds)
-    return {"http": partial(LimitedHttp, limits=limits)}
+    return {"http": partial(LimitedHttp, limits=limits, access_log=access_log)}

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from hayserve.errors import HayserveError, InvalidRequest, RequestTimeout, TooBusy, TooLarge
 from hayserve.protocols.body import EXTENSION
 from hayserve.protocols.json_bytes import to_json
+from hayserve.server.access_log import AccessLog
 from hayserve.server.http_upgrade import has_body, parser_after
 
 logger = logging.getLogger("hayserve.server")
@@ -55,11 +56,20 @@ class LimitedHttp(HttpToolsProtocol):
     Args:
         arguments: As uvicorn gives them.
         limits: The limits.
+        access_log: What each request is said to; by default uvicorn's own logger.
         options: As uvicorn gives them.
     """
 
-    def __init__(self, *arguments: Any, limits: HttpLimits, **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        limits: HttpLimits,
+        access_log: AccessLog | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
+        if access_log is not None:
+            self.access_logger = cast(logging.Logger, access_log)
         self.url, self.headers = b"", []
         self.scope = cast(HTTPScope, {})  # until a request begins
         self.is_late = False  # as `hayserve.protocols.body.Arrival` has it
