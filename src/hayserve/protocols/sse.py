@@ -18,8 +18,6 @@ KEEP_ALIVE_SECONDS = 15.0
 FAREWELL_SECONDS = 1.0
 # How long a client may take nothing after its run has ended.
 STALLED_SECONDS = 30.0
-# Most plain answers are there sooner, and then nobody has to listen for their client's leaving.
-MOMENT_SECONDS = 0.1
 KEEP_ALIVE = b": keep-alive\n\n"
 
 # Proxies hold a stream back unless they are told not to.
@@ -74,6 +72,10 @@ class EventStreamResponse(Response):
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
             await send(start)
+            if has_closed(self._opening):  # as of an answer that is a plain text
+                body = b"".join(map(self._encoder.encode, self._opening))
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+                return
             # Under a web server of others, `send` may need to be called in a task.
             sending = Sending(send, is_direct=EXTENSION in scope.get("extensions", {}))
             writing = Writing(self._live, self._encoder, sending, keep_alive=self._keep_alive)
@@ -261,7 +263,9 @@ def _nothing() -> None:
 
 
 class Leaving:
-    """Cancels a run when its client leaves; begins to listen for that after a moment.
+    """Cancels a run when its client leaves.
+
+    It begins to listen when the run takes longer than a moment: most plain answers do not.
 
     Args:
         receive: The request's, whose body has been read.
@@ -272,20 +276,17 @@ class Leaving:
         self._receive = receive
         self._live = live
         self._task: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._timer = (
-            None if live.run.survives else self._loop.call_later(MOMENT_SECONDS, self._begin)
-        )
+        if not live.run.survives:
+            live.when_lasting = self._begin
 
     def close(self) -> None:
         """Listen no longer."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._live.when_lasting = None
         if self._task is not None:
             self._task.cancel()
 
     def _begin(self) -> None:
-        self._task = self._loop.create_task(self._listen())
+        self._task = asyncio.get_running_loop().create_task(self._listen())
 
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

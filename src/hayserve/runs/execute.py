@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from functools import partial
+from math import inf
 from typing import Any
 
 from hayserve.errors import HayserveError, InvalidRequest, NotReady, RunTimedOut, WrapperRefused
@@ -25,6 +26,8 @@ from hayserve.wrappers.refusal import failure_of
 logger = logging.getLogger("hayserve.runs")
 
 SECONDS_TO_CLEAN_UP = 5.0
+# How often all runs are looked at: one timer for all costs less than one for each.
+LOOK_SECONDS = 0.1
 
 
 class Executor:
@@ -60,6 +63,7 @@ class Executor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = Threads()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -69,6 +73,8 @@ class Executor:
             yield
         finally:
             self._loop = None
+            if self._next_look is not None:
+                self._next_look.cancel()
             for live in list(self._lives.values()):
                 live.cancel(STOPPING)
             if self._tasks:
@@ -95,9 +101,11 @@ class Executor:
             started=now if run.arrived is None else run.arrived,
             on_stop=self._give_up,
         )
+        live.may_last = self._may_last(run)
         self._lives[run] = live
         run.uses.take()
-        self._set_deadline(live, loop)
+        if self._next_look is None:
+            self._next_look = loop.call_later(LOOK_SECONDS, self._look)
         if may_begin:
             self._begin(live)
         return live
@@ -122,16 +130,26 @@ class Executor:
             live.cancel(reason)
         return bool(found)
 
-    def _set_deadline(self, live: LiveRun, loop: asyncio.AbstractEventLoop) -> None:
-        allowed, asked = live.run.limits.run_timeout, live.run.timeout
-        seconds = self._run_timeout if allowed is None else allowed
-        if asked is not None:
-            seconds = min(asked, seconds or asked)
-        if seconds:
-            live.deadline = loop.call_at(live.started + seconds, self._time_out, live, seconds)
+    def _may_last(self, run: Run) -> float:
+        """How long a run may take, in seconds."""
+        allowed = self._run_timeout if run.limits.run_timeout is None else run.limits.run_timeout
+        return min(allowed or inf, run.timeout or inf)
 
-    def _time_out(self, live: LiveRun, seconds: float) -> None:
-        run = live.run
+    def _look(self) -> None:
+        """Look how long each run has taken."""
+        now = asyncio.get_running_loop().time()
+        for live in list(self._lives.values()):
+            seconds = now - live.started
+            if seconds >= LOOK_SECONDS:
+                live.lasts()
+            if seconds >= live.may_last:
+                self._time_out(live)
+        self._next_look = None
+        if self._loop is not None and self._lives:
+            self._next_look = self._loop.call_later(LOOK_SECONDS, self._look)
+
+    def _time_out(self, live: LiveRun) -> None:
+        run, seconds = live.run, live.may_last
         waited = " It was still waiting for its turn." if self._admission.is_waiting(run) else ""
         error = RunTimedOut(
             f"{run.deployment!r} did not answer within {seconds:g} seconds.{waited}",
@@ -142,7 +160,7 @@ class Executor:
             logger.warning("run_timed_out", extra={**_known(run), "seconds": seconds})
 
     def _state_of(self, live: LiveRun, loop: asyncio.AbstractEventLoop) -> RunState:
-        run, now = live.run, loop.time()
+        run, age = live.run, loop.time() - live.started
         return RunState(
             id=run.id,
             deployment=run.deployment,
@@ -151,8 +169,8 @@ class Executor:
             streamed=run.streamed,
             caller=run.caller,
             stage="waiting" if self._admission.is_waiting(run) else live.context.stage,
-            age_seconds=now - live.started,
-            deadline_in_seconds=live.deadline.when() - now if live.deadline else None,
+            age_seconds=age,
+            deadline_in_seconds=None if live.may_last == inf else live.may_last - age,
             cancelled=live.closing is not None,
         )
 
@@ -238,8 +256,6 @@ class Executor:
             self._forget(live)
 
     def _forget(self, live: LiveRun) -> None:
-        if live.deadline is not None:
-            live.deadline.cancel()
         del self._lives[live.run]
         live.run.uses.give_back()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import anyio
@@ -30,11 +31,12 @@ class LiveRun:
         "channel",
         "closing",
         "context",
-        "deadline",
+        "may_last",
         "parts",
         "run",
         "started",
         "task",
+        "when_lasting",
     )
 
     def __init__(
@@ -49,7 +51,8 @@ class LiveRun:
         self.context = context or RunContext(run.id)
         self.channel = Channel()
         self.started = started
-        self.deadline: asyncio.TimerHandle | None = None
+        self.may_last = inf  # in seconds
+        self.when_lasting: Callable[[], object] | None = None  # called if it takes a moment
         self.closing: Closing | None = None
         self.parts = 0  # how much of its code is under way: a task, a thread, or both
         self.task: asyncio.Task[Any] | None = None  # what is cancelled when the run is stopped
@@ -78,6 +81,12 @@ class LiveRun:
             self.task.cancel()
         self._on_stop(self)
         return True
+
+    def lasts(self) -> None:
+        """Say, once, that the run takes longer than most plain answers do."""
+        if self.when_lasting is not None:
+            called, self.when_lasting = self.when_lasting, None
+            called()
 
     def cancel(self, reason: str = "cancelled") -> bool:
         """Stop the run if it is still under way."""
