@@ -14,8 +14,12 @@ from haystack.dataclasses import (
     FinishReason,
     ReasoningContent,
     StreamingChunk,
+    ToolCallDelta,
 )
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall, ChoiceLogprobs
+from pydantic import BaseModel, ValidationError
 
 from hayserve.generators.originals import chunk_of, message_of_chunks
 from hayserve.generators.server_sent_events import EventSplitter
@@ -26,8 +30,8 @@ Fields = dict[str, Any]
 class StreamedReply:
     """Takes the bytes of a streamed answer and gives chunks.
 
-    A piece of text, which nearly every event is, becomes a chunk directly. Every other event goes
-    through the SDK's types and Haystack's own conversion, so that the two can only agree.
+    Events that are what the SDK's types say become chunks directly. Every other event goes through
+    the SDK and Haystack's own conversion, which take what comes.
 
     Args:
         info: Whose chunks these are.
@@ -73,21 +77,22 @@ class StreamedReply:
             raise openai.APIError(message, self._request, body=error)
 
     def _chunks_of(self, event: Fields, received_at: str) -> Iterator[StreamingChunk]:
-        choice = _only_choice(event)
-        if choice is None:
+        choice = _choice_of(event)
+        meta = None if choice is None else _meta_of(event, choice, received_at)
+        if choice is None or meta is None:
             yield self._unusual(event)
             return
         delta: Fields = choice["delta"]
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
         if reasoning and isinstance(reasoning, str):
-            yield self._reasoning(reasoning, self._meta(event, choice, received_at))
-            if not delta.get("content"):
+            if not delta.get("content") and not meta["tool_calls"]:
+                yield self._reasoning(reasoning, meta)
                 return
-        yield self._text(delta, self._meta(event, choice, received_at))
+            yield self._reasoning(reasoning, _meta_before(meta))
+        yield self._tool_calls(delta, meta) if meta["tool_calls"] else self._text(delta, meta)
 
     def _text(self, delta: Fields, meta: Fields) -> StreamingChunk:
         content: str | None = delta.get("content")
-        reason = meta["finish_reason"]
         # The constructor takes longer than all the rest: it guards against later changes and
         # against fields that exclude each other, of which there is one here.
         chunk = object.__new__(StreamingChunk)
@@ -97,12 +102,32 @@ class StreamedReply:
             meta=meta,
             index=None if content is None or delta.get("role") is not None else 0,
             start=len(self._chunks) == 1,
-            finish_reason=_finish_reason(reason) if reason else None,
+            finish_reason=_finish_reason(meta["finish_reason"]),
         )
         return chunk
 
+    def _tool_calls(self, delta: Fields, meta: Fields) -> StreamingChunk:
+        calls: list[ChoiceDeltaToolCall] = meta["tool_calls"]
+        deltas = [
+            ToolCallDelta(
+                index=call.index,
+                id=call.id,
+                tool_name=call.function.name if call.function else None,
+                arguments=(call.function.arguments or None) if call.function else None,
+            )
+            for call in calls
+        ]
+        return StreamingChunk(
+            content=delta.get("content") or "",
+            meta=meta,
+            component_info=self._info,
+            index=deltas[0].index,
+            tool_calls=deltas,
+            start=deltas[0].tool_name is not None,
+            finish_reason=_finish_reason(meta["finish_reason"]),
+        )
+
     def _reasoning(self, text: str, meta: Fields) -> StreamingChunk:
-        reason = meta["finish_reason"]
         first, self._reasoned = not self._reasoned, True
         return StreamingChunk(
             content="",
@@ -110,7 +135,7 @@ class StreamedReply:
             component_info=self._info,
             index=0,
             start=first or len(self._chunks) == 1,
-            finish_reason=_finish_reason(reason) if reason else None,
+            finish_reason=_finish_reason(meta["finish_reason"]),
             reasoning=ReasoningContent(reasoning_text=text),
         )
 
@@ -119,16 +144,6 @@ class StreamedReply:
         if len(chunk.choices) > 1:
             raise AssertionError("Streaming responses should have at most one choice.")
         return chunk_of(chunk, self._chunks, self._info)
-
-    def _meta(self, event: Fields, choice: Fields, received_at: str) -> Fields:
-        return {
-            "model": event.get("model"),
-            "index": choice.get("index"),
-            "tool_calls": None,
-            "finish_reason": choice.get("finish_reason"),
-            "received_at": received_at,
-            "usage": None,
-        }
 
 
 def _parsed(data: bytes) -> Any:
@@ -142,27 +157,52 @@ def _fields(value: object) -> Fields:
     return cast("Fields", value) if isinstance(value, dict) else {}
 
 
-def _only_choice(event: Fields) -> Fields | None:
-    """The choice of an event that has a piece of text or of reasoning, and nothing else."""
+def _choice_of(event: Fields) -> Fields | None:
+    """The choice of an event that has one, as all but the first and the last have."""
     choices = event.get("choices")
     if type(choices) is not list or len(cast("list[object]", choices)) != 1:
         return None
-    choice = cast("list[object]", choices)[0]
-    if type(choice) is not dict or event.get("usage") is not None:
-        return None
-    return fields if _is_text(fields := cast("Fields", choice)) else None
-
-
-def _is_text(choice: Fields) -> bool:
+    choice = _fields(cast("list[object]", choices)[0])
     delta = choice.get("delta")
-    if type(delta) is not dict or choice.get("logprobs") is not None:
-        return False
-    fields = cast("Fields", delta)
-    content = fields.get("content")
-    return (content is None or type(content) is str) and not fields.get("tool_calls")
+    if type(delta) is not dict:
+        return None
+    content = cast("Fields", delta).get("content")
+    return choice if content is None or type(content) is str else None
 
 
-def _finish_reason(reason: str) -> FinishReason | None:
+def _meta_of(event: Fields, choice: Fields, received_at: str) -> Fields | None:
+    """What Haystack notes of a chunk, or nothing if the event is not as the SDK's types say."""
+    try:
+        calls = [
+            ChoiceDeltaToolCall.model_validate(call, strict=True)
+            for call in choice["delta"].get("tool_calls") or ()
+        ]
+        logprobs = _plain(ChoiceLogprobs, choice.get("logprobs"))
+        usage = _plain(CompletionUsage, event.get("usage"))
+    except ValidationError:
+        return None
+    meta: Fields = {
+        "model": event.get("model"),
+        "index": choice.get("index"),
+        "tool_calls": calls or None,
+        "finish_reason": choice.get("finish_reason"),
+        "received_at": received_at,
+        "usage": usage,
+    }
+    return meta if logprobs is None or calls else {**meta, "logprobs": logprobs}
+
+
+def _meta_before(meta: Fields) -> Fields:
+    """Of a chunk that comes before another one of the same event, which has the rest."""
+    shared = {key: meta[key] for key in ("model", "index", "received_at")}
+    return {**shared, "tool_calls": None, "finish_reason": None, "usage": None}
+
+
+def _plain(kind: type[BaseModel], value: object) -> Fields | None:
+    return None if value is None else kind.model_validate(value, strict=True).model_dump()
+
+
+def _finish_reason(reason: str | None) -> FinishReason | None:
     match reason:
         case "stop" | "length" | "content_filter" | "tool_calls":
             return reason

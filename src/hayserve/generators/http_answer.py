@@ -102,11 +102,12 @@ class Answer:
         )
 
     def on_message_begin(self) -> None:
-        if self.complete:
-            self.reusable = False  # nobody asked for a second answer
+        if self.complete:  # nobody asked for a second answer: it is passed over
+            self.reusable = False
 
     def on_status(self, status: bytes) -> None:
-        self.reason = status
+        if not self.complete:
+            self.reason = status
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.begun:
@@ -116,6 +117,8 @@ class Answer:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if self.complete:
+            return
         if status < OK and status != SWITCHING_PROTOCOLS:
             self._interim = True  # such as "100 Continue": the answer is still to come
             self._framed = False
@@ -125,12 +128,13 @@ class Answer:
             self.status = status
 
     def on_body(self, body: bytes) -> None:
-        self._pieces.append(body)
-        self.waiting += len(body)
+        if not self.complete:
+            self._pieces.append(body)
+            self.waiting += len(body)
 
     def on_message_complete(self) -> None:
         if self._interim:
             self._interim = False
-            return
-        self.complete = True
-        self.reusable = self._parser.should_keep_alive()
+        elif not self.complete:
+            self.complete = True
+            self.reusable = self._parser.should_keep_alive()

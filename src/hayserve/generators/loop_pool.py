@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from weakref import WeakSet
 
 import httpx2
@@ -31,8 +32,9 @@ class LoopPool:
     def leave(self, user: "LoopTransport") -> None:
         """The last user closes what nobody uses, on the loop that it belongs to."""
         self._users.discard(user)
-        if not self._users and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._close_if_unused)
+        if not self._users:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._close_if_unused)
 
     async def connection(self, origin: Origin, *, patience: float | None) -> LoopConnection:
         """One that rests, or a new one."""
@@ -71,14 +73,19 @@ class LoopPools:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            self._pools = {loop: p for loop, p in self._pools.items() if not loop.is_closed()}
+            self._forget_closed_loops()
             pool = self._pools.setdefault(loop, LoopPool(loop))
         return pool
 
     def left_by(self, user: "LoopTransport") -> None:
         """`user` needs no connection of any loop any more."""
+        self._forget_closed_loops()
         for pool in list(self._pools.values()):
             pool.leave(user)
+
+    def _forget_closed_loops(self) -> None:
+        for loop in [loop for loop in self._pools.copy() if loop.is_closed()]:
+            self._pools.pop(loop, None)
 
 
 @functools.cache
