@@ -93,6 +93,7 @@ class LimitedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
+        self._joining = cast(asyncio.Transport, _Joining(self.transport, self.loop))
         self._parting = cast(asyncio.Transport, _Parting(self.transport, self._linger))
         self._expect_in(self._limits.header_seconds)
 
@@ -155,6 +156,7 @@ class LimitedHttp(HttpToolsProtocol):
                 raise _Refusal(400, InvalidRequest("A WebSocket does not begin with a body."))
             return
         self._due = inf
+        self.cycle.transport = self._joining
         self.scope["extensions"] = self._extensions
         self.headers = []  # what comes after the body is no part of what was authorized
         if self.pipeline and self._ahead is None:
@@ -330,6 +332,38 @@ class _Refusal(Exception):
         super().__init__(error.message)
         self.status = status
         self.error = error
+
+
+class _Joining:
+    """The transport, for answers: a head goes out together with the first of its body.
+
+    Writing to a socket twice is most of what a small answer costs.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            self._transport.write(self._head + data)
+            self._head = b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
 
 
 class _Parting:
