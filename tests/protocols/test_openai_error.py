@@ -45,6 +45,7 @@ def test_a_failure_counts_as_before_the_first_word_only_if_nothing_was_said() ->
 
 def test_a_run_that_was_stopped_can_be_asked_for_again() -> None:
     failure = failure_of(RunCancelled("so"))
-    assert isinstance(failure, errors.NotReady)
-    assert str(failure) == "The run was stopped: so. Send the request again."
+    assert isinstance(failure, errors.RunStopped)
+    hint = "Send the request again if that was not intended."
+    assert str(failure) == f"The run was stopped: so. {hint}"
     assert failure_of(RunFinished()) is None

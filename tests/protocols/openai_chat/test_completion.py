@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion
 
-from hayserve.errors import NotReady, WrapperFailed
+from hayserve.errors import RunStopped, WrapperFailed
 from hayserve.events import (
     BytesDelta,
     ClientEvent,
@@ -158,5 +158,5 @@ def test_a_failure_is_raised_even_after_some_text() -> None:
 
 
 def test_a_run_that_was_stopped_has_no_answer() -> None:
-    with pytest.raises(NotReady, match="The run was stopped: cancelled"):
+    with pytest.raises(RunStopped, match="The run was stopped: cancelled"):
         completed(RunCancelled())

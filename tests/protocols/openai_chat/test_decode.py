@@ -2,10 +2,9 @@ import json
 from typing import Any
 
 import pytest
-from starlette.datastructures import Headers
 
 from hayserve.errors import InvalidInput, InvalidRequest, NotCapable
-from hayserve.protocols.openai_chat.decode import read_request, run_of
+from hayserve.protocols.openai_chat.decode import chat_call, read_request
 from protocols.openai_chat.served import Wrapper, deployed
 
 USER = {"role": "user", "content": "Hello"}
@@ -14,17 +13,6 @@ USER = {"role": "user", "content": "Hello"}
 class Chat(Wrapper):
     def run_chat_completion(
         self, model: str, messages: list[dict[str, Any]], body: dict[str, Any]
-    ) -> str:
-        return "Hi"
-
-
-class Headed(Wrapper):
-    def run_chat_completion(  # noqa: PLR0917 - the contract
-        self,
-        model: str,
-        messages: list[dict[str, Any]],
-        body: dict[str, Any],
-        headers: Headers | None = None,
     ) -> str:
         return "Hi"
 
@@ -49,11 +37,9 @@ def test_the_wrapper_gets_everything_that_the_client_sent() -> None:
     tool = {"type": "function", "function": {"name": "weather"}}
     options = {"include_usage": True, "new": None}
     data = sent(temperature=0.5, tools=[tool], stream_options=options, user=None, n=1)
-    it = deployed("it", Chat())
-    run = run_of(read_request(data), it, run_id="0123", headers=Headers({"x-a": "b"}))
-    assert (run.id, run.deployment, run.method.name) == ("0123", "it", "run_chat_completion")
-    assert run.uses is it.uses
-    assert run.arguments == {
+    method, arguments = chat_call(read_request(data), deployed("it", Chat()))
+    assert method.name == "run_chat_completion"
+    assert arguments == {
         "model": "it",
         "messages": [USER],
         "body": {
@@ -67,12 +53,6 @@ def test_the_wrapper_gets_everything_that_the_client_sent() -> None:
             "n": 1,
         },
     }
-
-
-def test_the_wrapper_gets_the_headers_if_it_wants_them() -> None:
-    headers = Headers({"x-a": "b"})
-    run = run_of(read_request(sent()), deployed("it", Headed()), run_id="1", headers=headers)
-    assert run.arguments["headers"]["X-A"] == "b"
 
 
 @pytest.mark.parametrize("content", [None, "", "text", [{"type": "text", "text": "x"}], 1])
@@ -133,5 +113,5 @@ def test_one_request_gets_one_answer(n: int) -> None:
 )
 def test_a_deployment_that_cannot_chat_says_what_it_can(wrapper: Wrapper, endpoint: str) -> None:
     with pytest.raises(NotCapable, match="cannot chat") as refused:
-        run_of(read_request(sent()), deployed("it", wrapper), run_id="1", headers=Headers())
+        chat_call(read_request(sent()), deployed("it", wrapper))
     assert refused.value.hint == f"It answers {endpoint} instead."

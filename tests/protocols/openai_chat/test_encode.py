@@ -194,7 +194,7 @@ def test_a_failure_in_the_middle_is_a_frame_with_the_error() -> None:
 def test_a_run_that_was_stopped_ends_with_an_error() -> None:
     (failed,) = frames_in(encoded(RunCancelled("the server stops")))
     assert failed["error"]["message"] == (
-        "The run was stopped: the server stops. Send the request again."
+        "The run was stopped: the server stops. Send the request again if that was not intended."
     )
 
 

@@ -4,14 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from starlette.datastructures import Headers
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidInput, InvalidRequest, NotCapable
-from hayserve.protocols.openai_responses.decode import decode, run_of
-from hayserve.runs.run import Run
+from hayserve.protocols.openai_responses.decode import decode, response_call
 from hayserve.wrappers.base import BasePipelineWrapper
-from hayserve.wrappers.capabilities import capabilities_of
+from hayserve.wrappers.capabilities import Method, capabilities_of
 
 
 class Responds(BasePipelineWrapper):
@@ -29,12 +27,7 @@ class Chats(BasePipelineWrapper):
         return
 
     def run_chat_completion(
-        self,
-        model: str,
-        messages: list[dict[str, Any]],
-        body: dict[str, Any],
-        *,
-        headers: Headers | None = None,
+        self, model: str, messages: list[dict[str, Any]], body: dict[str, Any]
     ) -> str:
         return model
 
@@ -51,41 +44,35 @@ def asked(**body: Any) -> bytes:
     return json.dumps({"model": "echo", **body}).encode()
 
 
-def run_for(wrapper: BasePipelineWrapper, **body: Any) -> Run:
+def call_of(wrapper: BasePipelineWrapper, **body: Any) -> tuple[Method, dict[str, Any]]:
     deployment = Deployment("echo", wrapper, capabilities_of(wrapper, name="echo"))
-    headers = Headers({"x-tenant": "a"})
-    return run_of(decode(asked(**body)), deployment, run_id="0" * 24, headers=headers)
+    return response_call(decode(asked(**body)), deployment)
 
 
 def test_a_plain_text_is_one_user_message() -> None:
-    run = run_for(Responds(), input="Hi")
+    method, arguments = call_of(Responds(), input="Hi")
 
-    assert run.arguments["model"] == "echo"
-    assert run.arguments["input_items"] == [{"type": "message", "role": "user", "content": "Hi"}]
-
-
-def test_the_run_holds_its_deployment() -> None:
-    wrapper = Responds()
-    deployment = Deployment("echo", wrapper, capabilities_of(wrapper, name="echo"))
-    run = run_of(decode(asked(input="Hi")), deployment, run_id="0" * 24, headers=Headers())
-
-    assert run.uses is deployment.uses
+    assert method.name == "run_response"
+    assert arguments["model"] == "echo"
+    assert arguments["input_items"] == [{"type": "message", "role": "user", "content": "Hi"}]
 
 
 def test_items_are_handed_over_as_they_were_sent() -> None:
     items = [{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}, {"odd": 1}]
 
-    assert run_for(Responds(), input=items).arguments["input_items"] == items
+    _, arguments = call_of(Responds(), input=items)
+    assert arguments["input_items"] == items
 
 
 def test_a_request_without_input_has_no_items() -> None:
-    assert run_for(Responds()).arguments["input_items"] == []
+    _, arguments = call_of(Responds())
+    assert arguments["input_items"] == []
 
 
 def test_the_body_has_every_known_field_and_all_others_that_were_sent() -> None:
-    body = run_for(Responds(), input="Hi", temperature=0.5, seed=7).arguments["body"]
+    _, arguments = call_of(Responds(), input="Hi", temperature=0.5, seed=7)
 
-    assert body == {
+    assert arguments["body"] == {
         "model": "echo",
         "input": "Hi",
         "instructions": None,
@@ -109,15 +96,15 @@ def test_the_body_has_every_known_field_and_all_others_that_were_sent() -> None:
 
 
 def test_a_wrapper_that_only_chats_answers_through_its_chat_method() -> None:
-    run = run_for(Chats(), input="Hi", instructions="Be kind.", max_output_tokens=9)
+    method, arguments = call_of(Chats(), input="Hi", instructions="Be kind.", max_output_tokens=9)
 
     messages = [
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "Hi"},
     ]
-    assert run.method.name == "run_chat_completion"
-    assert run.arguments["messages"] == messages
-    assert run.arguments["body"] == {
+    assert method.name == "run_chat_completion"
+    assert arguments["messages"] == messages
+    assert arguments["body"] == {
         "model": "echo",
         "messages": messages,
         "stream": False,
@@ -125,14 +112,9 @@ def test_a_wrapper_that_only_chats_answers_through_its_chat_method() -> None:
     }
 
 
-def test_a_method_that_asks_for_the_headers_gets_them() -> None:
-    assert run_for(Chats(), input="Hi").arguments["headers"]["X-Tenant"] == "a"
-    assert "headers" not in run_for(Responds(), input="Hi").arguments
-
-
 def test_a_deployment_that_neither_responds_nor_chats_says_so() -> None:
     with pytest.raises(NotCapable, match="'echo'") as caught:
-        run_for(Computes(), input="Hi")
+        call_of(Computes(), input="Hi")
 
     assert caught.value.param == "model"
 

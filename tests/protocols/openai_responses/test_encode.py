@@ -292,7 +292,8 @@ def test_a_failure_after_the_first_word_is_told_and_what_was_said_is_kept(
 def test_a_run_that_was_stopped_has_failed() -> None:
     assert ending_of([StreamOpened(), RunCancelled("shutdown")])["error"] == {
         "code": "server_error",
-        "message": "The run was stopped: shutdown. Send the request again.",
+        "message": "The run was stopped: shutdown. "
+        "Send the request again if that was not intended.",
     }
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from hayserve.deployments.deployment import Deployment
-from hayserve.protocols.openai_responses.files import Upload, upload_run
+from hayserve.protocols.openai_responses.files import Upload, upload_method
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
 from protocols.openai_responses.serving import serving
@@ -92,12 +92,14 @@ async def test_an_async_wrapper_may_describe_the_file_with_a_model() -> None:
     assert answer.json()["id"] == "file-1"
 
 
-async def test_the_run_of_an_upload_holds_its_deployment() -> None:
+async def test_an_upload_is_given_to_the_method_by_position() -> None:
     stores = Stores()
     deployment = Deployment("stores", stores, capabilities_of(stores, name="stores"))
-    run = upload_run(Upload("a.txt", None, b"abc", "user_data"), deployment, run_id="r1")
+    method = upload_method(Upload("a.txt", None, b"abc", "user_data"), deployment)
 
-    assert (run.id, run.uses) == ("r1", deployment.uses)
+    assert method.name == "run_file_upload"
+    assert method.function() == described(b"abc")
+    assert stores.files == [("a.txt", None, b"abc", "user_data")]
 
 
 async def test_of_several_that_take_files_the_first_gets_it() -> None:

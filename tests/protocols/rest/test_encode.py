@@ -41,8 +41,13 @@ SAID: list[tuple[Event, bytes, bytes]] = [
     ),
     (
         RunCancelled("so"),
-        b"\n[error] The run was stopped: so.",
-        SSE_ERROR % (b"The run was stopped: so.", b"", b"run_failed"),
+        b"\n[error] The run was stopped: so. Send the request again if that was not intended.",
+        SSE_ERROR
+        % (
+            b"The run was stopped: so.",
+            b"Send the request again if that was not intended.",
+            b"run_stopped",
+        ),
     ),
 ]
 NOT_SAID: list[Event] = [

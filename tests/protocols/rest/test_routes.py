@@ -23,6 +23,7 @@ from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.target import Target
 from hayserve.errors import InvalidRequest
+from hayserve.protocols.call import Call, Reading
 from hayserve.protocols.rest.routes import Rest
 from hayserve.runs.execute import Executor
 from hayserve.testing import Client, serve
@@ -193,7 +194,7 @@ async def test_a_deployment_is_held_from_the_first_byte_to_the_last(body: bytes)
     registry.put(deployment)
     async with executor.running():
         with suppress(InvalidRequest):
-            await Rest(registry, executor)(scope, receive, send)
+            await Rest(registry, executor).run(Call(scope, receive, send, reading=Reading()))
         assert deployment.uses.count == 0
     assert all(counts)
 
@@ -518,7 +519,7 @@ async def test_a_caller_that_leaves_a_stream_stops_its_run(tmp_path: Path) -> No
         with anyio.fail_after(10):
             await ended.wait()
     assert caller.sent[0]["status"] == 200
-    assert all(message.get("more_body", True) for message in caller.sent)
+    assert b"The run was stopped: the client left." in caller.sent[-1]["body"]
 
 
 @pytest.mark.anyio

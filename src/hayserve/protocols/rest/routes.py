@@ -46,6 +46,12 @@ class Rest:
     async def run(self, call: Call) -> None:
         """Run a deployment."""
         deployment = await self._registry.for_run(call.scope["path_params"]["name"])
+        # From before its body is read to the end of the answer: a response that a wrapper made may
+        # read its files as it is sent.
+        with deployment.uses.held():
+            await self._read_and_answer(call, deployment)
+
+    async def _read_and_answer(self, call: Call, deployment: Deployment) -> None:
         _, signature = served_by(deployment)
         if not signature.uploads:
             body = await call.json(own_mb=deployment.limits.max_body_mb)
@@ -59,20 +65,18 @@ class Rest:
 
     async def _answer(self, call: Call, deployment: Deployment, arguments: dict[str, Any]) -> None:
         method, signature = served_by(deployment)
-        # Until the end: a response that a wrapper made may read its files as it is sent.
-        with deployment.uses.held():
-            live = call.start(self._executor, deployment, (method, arguments))
-            opening = partial(live.opening, grace=GRACE_SECONDS)
-            events = await while_connected(call.receive, live, opening)
-            error = error_of(events[-1])
-            if error is not None and all(isinstance(event, StreamOpened) for event in events[:-1]):
-                raise error
-            first = events[0]
-            if isinstance(first, RunFinished) and not isinstance(first.result, Response):
-                await call.answer(_encoded(live, first.result, signature))
-                return
-            response = _response(live, events, asks_for_events=_asks_for_events(call))
-            await response(call.scope, call.receive, call.send)
+        live = call.start(self._executor, deployment, (method, arguments))
+        opening = partial(live.opening, grace=GRACE_SECONDS)
+        events = await while_connected(call.receive, live, opening)
+        error = error_of(events[-1])
+        if error is not None and all(isinstance(event, StreamOpened) for event in events[:-1]):
+            raise error
+        first = events[0]
+        if isinstance(first, RunFinished) and not isinstance(first.result, Response):
+            await call.answer(_encoded(live, first.result, signature))
+            return
+        response = _response(live, events, asks_for_events=_asks_for_events(call))
+        await response(call.scope, call.receive, call.send)
 
 
 def _asks_for_events(call: Call) -> bool:
