@@ -9,6 +9,7 @@ from hayserve.deployments.uses import Uses
 from hayserve.errors import HayserveError
 from hayserve.wrappers.base import BasePipelineWrapper, Kind
 from hayserve.wrappers.capabilities import Capabilities
+from hayserve.wrappers.own_loop import OwnLoop
 from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 
 Origin = Literal["command line", "pipelines dir", "program", "deployed"]
@@ -16,6 +17,24 @@ Origin = Literal["command line", "pipelines dir", "program", "deployed"]
 
 def nothing() -> None:
     """What there is to unload of a thing that was in memory before."""
+
+
+@dataclass(slots=True)
+class Blocked:
+    """How often a deployment held an event loop up.
+
+    Args:
+        count: How often.
+        longest: For how long at most, in seconds.
+    """
+
+    count: int = 0
+    longest: float = 0.0
+
+    def note(self, seconds: float, *, is_new: bool) -> None:
+        """It did so for `seconds` now; `is_new` the first time that this is said of a block."""
+        self.count += is_new
+        self.longest = max(self.longest, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +58,8 @@ class Deployment:
             settings say.
         owns: Whether what the wrapper holds was made for this deployment and ends with it.
         unload: Gives back the modules of its code; a second call does nothing.
+        loop: The event loop of its own on which its async code runs; None for the server's.
+        blocked: How often it held an event loop up.
     """
 
     name: str
@@ -56,6 +77,8 @@ class Deployment:
     limits: RunLimits = NO_LIMITS
     owns: bool = True
     unload: Callable[[], object] = field(default=nothing, compare=False)
+    loop: OwnLoop | None = field(default=None, compare=False)
+    blocked: Blocked = field(default_factory=Blocked, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -14,7 +14,7 @@ import anyio.to_thread
 from hayserve.deployments.change import Active, Answer, Change, Snapshot, Stage
 from hayserve.deployments.deployment import Deployment, FailedDeployment
 from hayserve.deployments.ledger import Ledger
-from hayserve.deployments.loads import Load
+from hayserve.deployments.loads import Load, LoadLimits
 from hayserve.deployments.members import BEAT_SECONDS, Members
 from hayserve.deployments.pulse import Pulse
 from hayserve.deployments.registry import Registry
@@ -34,19 +34,6 @@ RETRY_SECONDS = 30.0
 # A change holds requests back for milliseconds; one that does so for longer is given up.
 HELD_TOO_LONG_SECONDS = 6.0
 _OPEN_SECONDS = 0.2  # how often a change under way is looked at, also if nothing seems to happen
-
-
-@dataclass(frozen=True, slots=True)
-class LoadLimits:
-    """How loading is limited.
-
-    Args:
-        seconds: How long one deployment may take, its `setup()` included.
-        at_once: How many are loaded at a time.
-    """
-
-    seconds: float
-    at_once: int
 
 
 class Follower:
@@ -120,6 +107,20 @@ class Follower:
         while not self._has_begun:
             await self._stepped.wait()
         await self.settled()
+
+    def move(self, name: str) -> None:
+        """Load what is served as `name` again, on an event loop of its own, and serve that instead.
+
+        Called on the event loop. What a program made cannot be loaded again, and stays.
+        """
+        served = self._registry.find(name)
+        if served is None or served.loop is not None or not served.owns:
+            return
+        one = self._loads[served.name, served.number]
+        if not one.was_moved:
+            one.was_moved = True
+            assert self._tasks is not None
+            self._tasks.start_soon(self._move, one)
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Follow until cancelled; started when it is known what is to be loaded."""
@@ -270,6 +271,22 @@ class Follower:
         if one.scope.cancelled_caught or one.scope.cancel_called:
             await self._throw_away(one)
         self._pulse.beat()
+
+    async def _move(self, before: Load) -> None:
+        key, one = _key(before.revision), Load(before.revision, apart=True)
+        try:
+            await self._load(one)
+        except BaseException:
+            one.files.close()
+            raise
+        served = self._registry.find(key[0])
+        is_served = served is not None and (served.name, served.number) == key
+        if is_served and served is not None and isinstance(one.result, Deployment):
+            one.result = replace(one.result, blocked=served.blocked)
+            self._registry.put(replace(one.result, aliases=served.aliases))
+            self._loads[key], one = one, before
+            logger.info("moved_to_own_loop", extra={"deployment": served.name})
+        self._drop(one)
 
     def _drop(self, one: Load) -> None:
         one.scope.cancel()

@@ -85,6 +85,11 @@ class PrivateImports(MetaPathFinder):
                 sys.modules.pop(name, None)
         self.search_path.show(removed.folder)
 
+    def deployment_of(self, module: str) -> str | None:
+        """The deployment whose code a module of that full name is."""
+        package = self._packages.get(module.partition(".")[0])
+        return None if package is None else package.deployment
+
     def find_spec(
         self,
         fullname: str,
@@ -103,7 +108,7 @@ class PrivatePackage:
     ) -> None:
         self.name = name
         self.folder = folder
-        self._deployment = deployment
+        self.deployment = deployment
         self._is_own = is_own
         self._builtins = {**vars(builtins), "__import__": self.import_}
         self._roots: list[Names] = [()]
@@ -178,7 +183,7 @@ class PrivatePackage:
         self._note_roots()
         for root in self._roots:
             yield (*root, parts[0]), (*root, *parts)
-        if parts[0] == self._deployment:
+        if parts[0] == self.deployment:
             yield (), parts[1:]
 
     def _note_roots(self) -> None:

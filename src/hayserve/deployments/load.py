@@ -4,7 +4,7 @@ import asyncio
 import traceback
 import weakref
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -22,6 +22,7 @@ from hayserve.wrappers.closing import tear_down
 from hayserve.wrappers.escaped import original
 from hayserve.wrappers.failure import explain, user_frame
 from hayserve.wrappers.labels import kind_of
+from hayserve.wrappers.own_loop import OwnLoop, on
 from hayserve.wrappers.plain import wrapper_for
 from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 from hayserve.wrappers.setup_parameters import arguments_for, tell
@@ -32,31 +33,51 @@ from hayserve.wrappers.yaml import YAMLPipelineWrapper
 _CLOSE_SECONDS = 5.0
 
 
-async def load(target: Target) -> Deployment:
+async def load(target: Target, *, apart: bool = False) -> Deployment:
     """Load `target` and set it up; what can take long is done in a thread.
 
     What was loaded is given back if it is refused.
+
+    Args:
+        target: What to load.
+        apart: Whether its async code, an async `setup` too, runs on an event loop of its own; if
+            not, the wrapper's class may say so.
 
     Raises:
         DeployRefused: It cannot be served; the message says why.
     """
     with _refusing(target, "{name!r} cannot be loaded"):
         wrapper, unload = await in_thread(_wrapper_in, target)
+    loop = OwnLoop(target.name) if apart or type(wrapper).own_loop is True else None
     has_set_up = False
-    try:
-        await _set_up(wrapper, target)
-        has_set_up = True
-        with _refusing(target, "{name!r} cannot be served"):
-            made = await in_thread(_deployment_of, wrapper, target)
-        return replace(made, unload=unload)
-    except HayserveError as error:
-        name, seconds = target.name, _CLOSE_SECONDS
-        if has_set_up:
-            await tear_down(wrapper, name=name, seconds=seconds)
-        await give_back(wrapper, name=name, owns=_owns(target), unload=unload, seconds=seconds)
-        del wrapper, unload
-        _forget_variables(error)
-        raise
+    with ExitStack() as undoing:
+        if loop is not None:
+            undoing.callback(loop.close)
+        try:
+            await on(loop, _set_up(wrapper, target))
+            has_set_up = True
+            with _refusing(target, "{name!r} cannot be served"):
+                made = await in_thread(_deployment_of, wrapper, target, loop)
+            undoing.pop_all()
+            return replace(made, unload=unload)
+        except HayserveError as error:
+            await on(loop, _give_up(wrapper, target, unload=unload, has_set_up=has_set_up))
+            del wrapper, unload
+            _forget_variables(error)
+            raise
+
+
+async def _give_up(
+    wrapper: BasePipelineWrapper,
+    target: Target,
+    *,
+    unload: Callable[[], object],
+    has_set_up: bool,
+) -> None:
+    name, seconds = target.name, _CLOSE_SECONDS
+    if has_set_up:
+        await tear_down(wrapper, name=name, seconds=seconds)
+    await give_back(wrapper, name=name, owns=_owns(target), unload=unload, seconds=seconds)
 
 
 async def _set_up(wrapper: BasePipelineWrapper, target: Target) -> None:
@@ -68,8 +89,10 @@ async def _set_up(wrapper: BasePipelineWrapper, target: Target) -> None:
     count_usage()
 
 
-def _deployment_of(wrapper: BasePipelineWrapper, target: Target) -> Deployment:
-    can = capabilities_of(wrapper, name=target.name)
+def _deployment_of(
+    wrapper: BasePipelineWrapper, target: Target, loop: OwnLoop | None
+) -> Deployment:
+    can = capabilities_of(wrapper, name=target.name, loop=loop)
     description = target.description or (can.signature.description if can.signature else "")
     return Deployment(
         name=target.name,
@@ -85,6 +108,7 @@ def _deployment_of(wrapper: BasePipelineWrapper, target: Target) -> Deployment:
         loaded_at=datetime.now(UTC),
         limits=target.limits.merged_over(_limits_of(wrapper, target)),
         owns=_owns(target),
+        loop=loop,
     )
 
 

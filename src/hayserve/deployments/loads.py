@@ -20,6 +20,19 @@ logger = logging.getLogger("hayserve.deployments")
 PAUSE_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """How loading is limited.
+
+    Args:
+        seconds: How long one deployment may take, its `setup()` included.
+        at_once: How many are loaded at a time.
+    """
+
+    seconds: float
+    at_once: int
+
+
 @dataclass(slots=True)
 class Load:
     """What came of a revision that was to be loaded.
@@ -31,6 +44,8 @@ class Load:
         files: Holds the mark on its files.
         ended_at: When it failed.
         before: Why it could not be served when it was tried before; None if it was not.
+        apart: Whether it is loaded onto an event loop of its own.
+        was_moved: Whether it was tried to replace it by one that is.
     """
 
     revision: Revision
@@ -39,6 +54,8 @@ class Load:
     files: ExitStack = field(default_factory=ExitStack)
     ended_at: float = inf
     before: HayserveError | None = None
+    apart: bool = False
+    was_moved: bool = False
 
     @property
     def known(self) -> Deployment | HayserveError | None:
@@ -93,4 +110,4 @@ class Load:
                 logger.warning("load_waits", extra={"why": str(error)})
                 await anyio.sleep(PAUSE_SECONDS)
         with anyio.fail_after(seconds):
-            return replace(await load(target), number=revision.number)
+            return replace(await load(target, apart=self.apart), number=revision.number)

@@ -13,6 +13,7 @@ from hayserve.deployments.registry import Registry
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.calling import in_thread
 from hayserve.wrappers.closing import SECONDS, close_held, tear_down
+from hayserve.wrappers.own_loop import on
 
 logger = logging.getLogger("hayserve.deployments")
 
@@ -88,17 +89,22 @@ async def retire(
         beside: Gives the wrappers that go on: what they use too stays open.
         seconds: How long its `teardown` may take, and how long closing all else.
     """
-    await deployment.uses.wait_unused()
-    name = deployment.name
-    await tear_down(deployment.wrapper, name=name, seconds=seconds)
-    await give_back(
-        deployment.wrapper,
-        name=name,
-        owns=deployment.owns,
-        unload=deployment.unload,
-        others=beside(),
-        seconds=seconds,
-    )
+    name, loop = deployment.name, deployment.loop
+    try:
+        await deployment.uses.wait_unused()
+        await on(loop, tear_down(deployment.wrapper, name=name, seconds=seconds))
+        giving_back = give_back(
+            deployment.wrapper,
+            name=name,
+            owns=deployment.owns,
+            unload=deployment.unload,
+            others=beside(),
+            seconds=seconds,
+        )
+        await on(loop, giving_back)
+    finally:
+        if loop is not None:
+            loop.close()
     logger.info("retired", extra={"deployment": name, "revision": deployment.number})
 
 

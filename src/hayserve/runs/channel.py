@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from hayserve.events import (
     BytesDelta,
@@ -42,6 +43,7 @@ class Channel:
     def __init__(self, *, capacity: int = 256 * 1024) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
+        self._other_loop_thread = 0
         self._capacity = capacity
         self._lock = threading.Lock()
         self._waiting: deque[Event] = deque()
@@ -64,22 +66,27 @@ class Channel:
 
     @property
     def is_full(self) -> bool:
-        """Whether a writer on the event loop should await `room`."""
+        """Whether a writer on an event loop should await `room`."""
         return self._is_full
+
+    def write_here(self) -> None:
+        """Say that the event loop of this thread, which is not the reader's, writes from now on."""
+        self._other_loop_thread = threading.get_ident()
 
     def emit(self, event: Event) -> None:
         """Add an event, from any thread; in a thread, wait while the channel is full.
 
-        On the event loop it never waits: call `room()` after it.
+        On an event loop it never waits: call `room()` after it.
 
         Raises:
             ChannelClosed: The reader has left, or the run has ended.
         """
         # The commonest event first: this is called for every token.
         size = _OVERHEAD + len(event.text) if type(event) is TextDelta else _size_of(event)
-        is_on_loop = threading.get_ident() == self._loop_thread
+        thread = threading.get_ident()
+        is_on_loop = thread == self._loop_thread
         with self._lock:
-            if self._is_full and not is_on_loop:
+            if self._is_full and not is_on_loop and thread != self._other_loop_thread:
                 self._wait_for_room()
             if self._is_closed:
                 raise ChannelClosed
@@ -116,17 +123,23 @@ class Channel:
             self._make_room()
 
     async def room(self) -> None:
-        """Wait until the channel is no longer full.
+        """Wait until the channel is no longer full, on the event loop that writes.
 
         Raises:
             ChannelClosed: The reader has left, or the run has ended.
         """
-        while self._is_full and not self._is_closed:
-            if self._room_on_loop is None:
-                self._room_on_loop = self._loop.create_future()
-            await asyncio.shield(self._room_on_loop)
+        while (room := self._room_to_come()) is not None:
+            await asyncio.shield(room)
         if self._is_closed:
             raise ChannelClosed
+
+    def _room_to_come(self) -> asyncio.Future[None] | None:
+        with self._lock:
+            if self._is_closed or not self._is_full:
+                return None
+            if self._room_on_loop is None:
+                self._room_on_loop = asyncio.get_running_loop().create_future()
+            return self._room_on_loop
 
     async def receive(self) -> list[Event]:
         """All events that wait, at least one."""
@@ -173,10 +186,20 @@ class Channel:
         self._is_full = False
         if self._has_room is not None:
             self._has_room.notify_all()
-        if self._room_on_loop is not None:
-            if not self._room_on_loop.done():
-                self._room_on_loop.set_result(None)
-            self._room_on_loop = None
+        room, self._room_on_loop = self._room_on_loop, None
+        if room is None:
+            return
+        loop = room.get_loop()
+        if loop is self._loop:
+            _come(room)
+        else:
+            with suppress(RuntimeError):  # that loop has ended
+                loop.call_soon_threadsafe(_come, room)
+
+
+def _come(room: asyncio.Future[None]) -> None:
+    if not room.done():
+        room.set_result(None)
 
 
 def _size_of(event: Event) -> int:

@@ -33,6 +33,8 @@ LOOK_SECONDS = 0.1
 class Executor:
     """Runs wrappers, the sync ones in threads of their own, the async ones on the event loop.
 
+    Those of a deployment that has an event loop of its own run on that.
+
     Runs belong to the executor and not to the request that asked for them.
 
     Args:
@@ -115,6 +117,10 @@ class Executor:
         loop = asyncio.get_running_loop()
         return [self._state_of(live, loop) for live in self._lives.values()]
 
+    def run_of(self, run_id: str) -> Run | None:
+        """The run of that id, from any thread; None if it has ended."""
+        return next((run for run in list(self._lives) if run.id == run_id), None)
+
     def cancel(self, run_id: str, *, reason: str) -> bool:
         """Tell a run to stop.
 
@@ -182,25 +188,43 @@ class Executor:
             self._in_thread(live, partial(call, run, channel))
 
     def _in_task(self, live: LiveRun, work: Coroutine[Any, Any, Any]) -> None:
-        loop = asyncio.get_running_loop()
+        loop, own = asyncio.get_running_loop(), live.run.method.loop
         live.parts += 1
+        if own is not None:
+            own.start(self._work_async(live, work, loop))
+            return
         task = loop.create_task(self._work_async(live, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work_async(self, live: LiveRun, work: Coroutine[Any, Any, Any]) -> None:
-        """Never raises."""
+    async def _work_async(
+        self,
+        live: LiveRun,
+        work: Coroutine[Any, Any, Any],
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Never raises; `loop` is the executor's if this is another one."""
         current_run.set(live.context)
-        if live.closing is not None:
-            work.close()
-            self._part_ended(live, None)
-            return
+        if loop is not None:
+            live.channel.write_here()
         live.task = asyncio.current_task()
-        try:
-            result = await work
-        except BaseException as error:  # noqa: BLE001 - user code: anything can come out of it
-            result = self._failed(live, error)
+        result = None
+        if live.closing is None:
+            try:
+                result = await work
+            except BaseException as error:  # noqa: BLE001 - user code: anything can come out of it
+                result = self._failed(live, error)
+        else:
+            work.close()
         live.task = None
+        if loop is None:
+            self._worked_async(live, result)
+            return
+        with suppress(RuntimeError):  # the event loop is gone
+            loop.call_soon_threadsafe(self._worked_async, live, result)
+
+    def _worked_async(self, live: LiveRun, result: Any) -> None:
+        """A task has ended, the run perhaps not."""
         if isinstance(result, Rest) and live.closing is None:
             self._in_thread(live, partial(read, result.value, live.channel))
         self._part_ended(live, result)

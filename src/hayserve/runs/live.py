@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -77,8 +78,9 @@ class LiveRun:
         if not self.end(closing):
             return False
         self.context.is_stopped = True
-        if self.task is not None:
-            self.task.cancel()
+        task = self.task
+        if task is not None:
+            _cancel(task)
         self._on_stop(self)
         return True
 
@@ -115,6 +117,16 @@ class LiveRun:
         finally:
             self.cancel()
         return events
+
+
+def _cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, which may be on an event loop of its own."""
+    loop = task.get_loop()
+    if loop is asyncio.get_running_loop():
+        task.cancel()
+    else:
+        with suppress(RuntimeError):  # that loop has ended
+            loop.call_soon_threadsafe(task.cancel)
 
 
 def has_closed(events: Sequence[Event]) -> bool:

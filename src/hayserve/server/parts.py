@@ -8,9 +8,10 @@ from hayserve.deployments.code_folders import CodeFolders
 from hayserve.deployments.declarations import Declarations
 from hayserve.deployments.declare import Declarer
 from hayserve.deployments.deploy import Books, Deployer
-from hayserve.deployments.follow import Follower, LoadLimits
+from hayserve.deployments.follow import Follower
 from hayserve.deployments.history import History
 from hayserve.deployments.ledger import Ledger
+from hayserve.deployments.loads import LoadLimits
 from hayserve.deployments.members import Members
 from hayserve.deployments.proof import Limits
 from hayserve.deployments.prove import Prover

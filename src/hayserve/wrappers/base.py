@@ -61,6 +61,13 @@ class BasePipelineWrapper(ABC):
     a2a_card: ClassVar[dict[str, Any] | None] = None
     deployment_type: ClassVar[Kind | None] = None
 
+    own_loop: ClassVar[bool] = False
+    """Whether its async code runs on an event loop of its own from the start.
+
+    For code that is async and yet blocks. A deployment that has held up the event loop of the
+    server is moved to one of its own anyway, until it is loaded the next time.
+    """
+
     limits: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Limits of its runs, such as `{"max_runs": 4, "run_timeout": 60}`.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hayserve.errors import DeployRefused
 from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.own_loop import OwnLoop
 from hayserve.wrappers.signature import Signature, signature_of, wants_headers
 
 # What the server passes, by name or, for uploads, in this order.
@@ -19,12 +20,16 @@ _PASSED = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method that the wrapper defines, ready to be called."""
+    """A method that the wrapper defines, ready to be called.
+
+    Async code of it runs on `loop`, or on the event loop of the server if that is None.
+    """
 
     name: str
     function: Callable[..., Any]
     is_async: bool
     wants_headers: bool
+    loop: OwnLoop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,26 @@ class Capabilities:
         return [word for word, method in words.items() if method is not None]
 
 
-def capabilities_of(wrapper: BasePipelineWrapper, *, name: str) -> Capabilities:
+def capabilities_of(
+    wrapper: BasePipelineWrapper, *, name: str, loop: OwnLoop | None = None
+) -> Capabilities:
     """Find what `wrapper` defines.
+
+    Args:
+        wrapper: The wrapper, which has been set up.
+        name: The deployment's name.
+        loop: Where its async code runs; None for the event loop of the server.
 
     Raises:
         DeployRefused: It defines no method that runs, or one that cannot be served.
     """
-    api = _method(wrapper, "run_api")
+    api = _method(wrapper, "run_api", loop)
     capabilities = Capabilities(
         api=api,
         signature=signature_of(api.function, name=name) if api else None,
-        chat=_method(wrapper, "run_chat_completion"),
-        response=_method(wrapper, "run_response"),
-        upload=_method(wrapper, "run_file_upload"),
+        chat=_method(wrapper, "run_chat_completion", loop),
+        response=_method(wrapper, "run_response", loop),
+        upload=_method(wrapper, "run_file_upload", loop),
     )
     if not (capabilities.api or capabilities.chat or capabilities.response):
         raise DeployRefused(
@@ -71,7 +83,7 @@ def capabilities_of(wrapper: BasePipelineWrapper, *, name: str) -> Capabilities:
     return capabilities
 
 
-def _method(wrapper: BasePipelineWrapper, name: str) -> Method | None:
+def _method(wrapper: BasePipelineWrapper, name: str, loop: OwnLoop | None) -> Method | None:
     for candidate in (f"{name}_async", name):
         function = getattr(wrapper, candidate, None)
         if function is None or _is_inherited(function, candidate):
@@ -81,6 +93,7 @@ def _method(wrapper: BasePipelineWrapper, name: str) -> Method | None:
             function=function,
             is_async=inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
             wants_headers=name != "run_file_upload" and wants_headers(function),
+            loop=loop,
         )
         if name in _PASSED:
             _refuse_if_uncallable(method, _PASSED[name], by_name=name != "run_file_upload")
