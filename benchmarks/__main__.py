@@ -7,6 +7,7 @@ python -m benchmarks --list               # the names of the rows
 """
 
 import argparse
+import os
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -95,6 +96,8 @@ def main() -> None:
         print(*(row.name for scenario in scenarios() for row in scenario.rows), sep="\n")
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers are stopped then, too
+    if (busy := os.getloadavg()[0]) > 1:
+        print(f"Other programs are at work here (load {busy:.1f}): expect noise, except in CPU.")
     contestants = (hayserve(wish.source), hayhooks(installed_hayhooks()))
     shown = show(measured(wish, contestants))
     if wish.writes:

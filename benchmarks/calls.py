@@ -43,7 +43,8 @@ class Task:
         port: The server's.
         calls: What it sends, all at the same time.
         seconds: How long it counts; 0 counts until everything is answered.
-        warm_up: The seconds of the same load before it counts.
+        warm_up: The seconds of the same load before it counts; each connection has been answered
+            by then, or it takes longer.
         patience: The seconds that it waits for answers that are not whole.
         pids: The processes whose processor time it reads.
         probe: A path that it asks for all the while on a connection of its own.

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,23 +27,43 @@ HOST = "127.0.0.1"
 
 
 @dataclass(slots=True)
+class Countdown:
+    """Waits until nothing is left."""
+
+    left: int = 0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def done(self) -> None:
+        self.left -= 1
+        if not self.left:
+            self.over.set()
+
+    async def wait(self, patience: float) -> None:
+        """Return when nothing is left, or when the patience is at its end."""
+        if self.left:
+            self.over.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), patience)
+
+
+@dataclass(slots=True)
 class Tally:
-    """What all connections found so far."""
+    """What all connections found so far.
+
+    Args:
+        busy: The connections that wait for an answer.
+        fresh: The connections that have not been answered yet.
+    """
 
     answers: int = 0
     tokens: int = 0
     frames: int = 0
-    busy: int = 0
+    busy: Countdown = field(default_factory=Countdown)
+    fresh: Countdown = field(default_factory=Countdown)
     times: list[float] = field(default_factory=list[float])
     first_tokens: list[float] = field(default_factory=list[float])
     failures: Counter[str] = field(default_factory=Counter[str])
     is_over: bool = False
-    on_idle: Callable[[], None] | None = None
-
-    def done(self) -> None:
-        self.busy -= 1
-        if not self.busy and self.on_idle is not None:
-            self.on_idle()
 
 
 class Caller(asyncio.Protocol):
@@ -59,6 +79,8 @@ class Caller(asyncio.Protocol):
         self._begun = 0.0
         self._first = 0.0
         self._is_waiting = False
+        self._is_fresh = True
+        tally.fresh.left += 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
@@ -66,7 +88,7 @@ class Caller(asyncio.Protocol):
     def send(self) -> None:
         """Send the request; a connection that was lost before is a failure."""
         assert self._transport is not None
-        self._tally.busy += 1
+        self._tally.busy.left += 1
         self._is_waiting = True
         self._reader.begin()
         self._first = 0.0
@@ -89,7 +111,7 @@ class Caller(asyncio.Protocol):
         if self._is_waiting:
             self._is_waiting = False
             self._tally.failures["connection lost"] += 1
-            self._tally.done()
+            self._done()
 
     def give_up(self) -> None:
         """Close the connection; an answer that is not whole by now is a failure."""
@@ -110,12 +132,18 @@ class Caller(asyncio.Protocol):
             tally.first_tokens.append(self._first - self._begun)
         if wrong := self._wrong():
             tally.failures[wrong] += 1
-        elif self._calls.again and not tally.is_over:
-            if self._pause:
-                asyncio.get_running_loop().call_later(self._pause, self._send_unless_over)
-            else:
-                self.send()
-        tally.done()
+        elif self._calls.again and self._pause:
+            asyncio.get_running_loop().call_later(self._pause, self._send_unless_over)
+        elif self._calls.again:
+            self._send_unless_over()
+        self._done()
+
+    def _done(self) -> None:
+        """One answer less is waited for; the next is asked for before, if there is one."""
+        self._tally.busy.done()
+        if self._is_fresh:
+            self._is_fresh = False
+            self._tally.fresh.done()
 
     def _send_unless_over(self) -> None:
         if not self._tally.is_over:
@@ -174,18 +202,19 @@ async def run(task: Task) -> Found:
         caller.send()
     if task.seconds:
         await asyncio.sleep(task.warm_up)
+        await tally.fresh.wait(task.patience)
         tally.times.clear()
         tally.first_tokens.clear()
         first = Moment.now(tally, task.pids)
         await asyncio.sleep(task.seconds)
         last = Moment.now(tally, task.pids)
         tally.is_over = True
-        await _until_idle(tally, task.patience)
+        await tally.busy.wait(task.patience)
     else:
-        await _until_idle(tally, task.patience)
+        await tally.busy.wait(task.patience)
         last = Moment.now(tally, task.pids)
     probes.is_over = True
-    await _until_idle(probes, task.patience)
+    await probes.busy.wait(task.patience)
     for caller in callers:
         caller.give_up()
     return _found(first, last, tally=tally, probes=probes)
@@ -198,18 +227,10 @@ async def _connected(port: int, caller: Caller, *, send: bool = False) -> Caller
     return caller
 
 
-async def _until_idle(tally: Tally, patience: float) -> None:
-    if tally.busy:
-        idle = asyncio.Event()
-        tally.on_idle = idle.set
-        with suppress(TimeoutError):
-            await asyncio.wait_for(idle.wait(), patience)
-
-
 def _found(first: Moment, last: Moment, *, tally: Tally, probes: Tally) -> Found:
     failures = Counter(tally.failures)
     failures.update({f"probe: {what}": times for what, times in probes.failures.items()})
-    if probes.busy:
+    if probes.busy.left:
         failures["probe: no answer"] += 1
     return Found(
         seconds=last.at - first.at,

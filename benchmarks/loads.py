@@ -17,7 +17,7 @@ class Load:
     """A load client that was started; `found` waits for it."""
 
     def __init__(self, task: Task, cores: frozenset[int] | None = None) -> None:
-        self._seconds = task.warm_up + task.seconds + 2 * task.patience + 20
+        self._seconds = task.warm_up + task.seconds + 3 * task.patience + 20
         with started_on(cores or client_core()):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.client"],

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks.calls import TOKENS
+from benchmarks.calls import TOKENS, Calls
 from benchmarks.loads import chat, load, median
 from benchmarks.scenario import Figures, Row, Standing
 from benchmarks.servers import Server
@@ -16,13 +16,16 @@ STEP = 16
 
 def streams_at_once(server: Server, _: float, *, wrapper: str, streams: int) -> Figures:
     """How long so many streams that begin together take, over what their model takes."""
-    calls = chat(server, wrapper, connections=streams, tokens=TOKENS, stream=True, again=False)
-    found = load(server, [calls])
+    found = load(server, [_streams(server, wrapper=wrapper, streams=streams)])
     return {
         "over": median(found.times) / IDEAL_SECONDS,
         "first": median(found.first_tokens) * 1000,
         "cpu": found.cpu / found.tokens * 1e6,
     }
+
+
+def _streams(server: Server, *, wrapper: str, streams: int = 4) -> Calls:
+    return chat(server, wrapper, connections=streams, tokens=TOKENS, stream=True, again=False)
 
 
 def paced() -> Iterator[Standing]:
@@ -38,6 +41,7 @@ def paced() -> Iterator[Standing]:
                 ),
                 (f"paced_{kind}",),
                 partial(streams_at_once, wrapper=f"paced_{kind}", streams=streams),
+                first=partial(_streams, wrapper=f"paced_{kind}"),
                 bare=("paced", "--tasks", str(streams), "--seconds", "0") if with_cpu else (),
             )
 
@@ -73,6 +77,7 @@ def capacity() -> Iterator[Standing]:
             (Row(f"capacity-{kind}", title, "streams", "streams"),),
             (f"paced_{kind}",),
             partial(capacity_of, wrapper=f"paced_{kind}"),
+            first=partial(_streams, wrapper=f"paced_{kind}"),
         )
 
 
@@ -98,17 +103,14 @@ def _asked_whole(server: Server, _: float) -> Figures:
 
 def _runs_and_streams(server: Server, _: float) -> Figures:
     runs = chat(server, "slow_sync", connections=32, tokens=TOKENS, again=False)
-    streams = [
-        chat(server, f"paced_{kind}", connections=64, tokens=TOKENS, stream=True, again=False)
-        for kind in KINDS
-    ]
+    streams = [_streams(server, wrapper=f"paced_{kind}", streams=64) for kind in KINDS]
     return _worst(load(server, [runs, *streams], probe=server.kind.health).probes)
 
 
 def _busy_runs(server: Server, seconds: float) -> Figures:
     runs = chat(server, "answer_sync", connections=32, tokens=TOKENS)
-    streams = chat(server, "paced_async", connections=128, tokens=TOKENS, stream=True, again=False)
-    found = load(server, [runs, streams], seconds=min(seconds, 1.5), probe=server.kind.health)
+    streams = chat(server, "paced_async", connections=128, tokens=TOKENS, stream=True)
+    found = load(server, [runs, streams], seconds=seconds, probe=server.kind.health)
     return _worst(found.probes)
 
 
@@ -118,11 +120,13 @@ def health() -> Iterator[Standing]:
         (_health("health-stream-false", "a sync stream is asked for as a whole, 4 times"),),
         ("paced_sync",),
         _asked_whole,
+        first=partial(_streams, wrapper="paced_sync"),
     )
     yield Standing(
         (_health("health-under-load", "32 sync runs and 128 streams at 10 ms"),),
         ("slow_sync", "paced_sync", "paced_async"),
         _runs_and_streams,
+        first=partial(_streams, wrapper="paced_sync"),
     )
     yield Standing(
         (_health("health-busy", "32 busy sync runs and 128 streams"),),

@@ -49,6 +49,8 @@ class Standing:
         rows: What comes out.
         wrappers: What is served.
         measure: Measures a server that runs, for so many seconds.
+        first: Calls that are answered before anything is measured; none where the measuring
+            itself warms up.
         recorded: The call whose answer the floor gives, byte by byte; none without a floor.
         bare: The arguments of the bare loop that is the floor instead.
         only_ours: What is served by hayserve besides.
@@ -59,6 +61,7 @@ class Standing:
     rows: tuple[Row, ...]
     wrappers: tuple[str, ...]
     measure: Callable[[Server, float], Figures]
+    first: Callable[[Server], Calls] | None = None
     recorded: Callable[[Server], Calls] | None = None
     bare: tuple[str, ...] = ()
     only_ours: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ import httpx2
 
 from benchmarks.calls import Calls
 from benchmarks.cores import server_core, started_on
+from benchmarks.loads import load
 from benchmarks.scenario import Figures, Fresh, Scenario, Standing
 from benchmarks.servers import FLOOR, ROOT, Failed, Kind, Server
 
@@ -113,12 +114,17 @@ class Stage:
 
         def again() -> None:
             server.kill()
+            start()
+
+        def start() -> None:
             server.start()
+            if scenario.first is not None:
+                load(server, [scenario.first(server)])
 
         side = Side(label, lambda: scenario.measure(server, self.seconds), again)
         self.stack.callback(server.stop)
         try:
-            server.start()
+            start()
         except Failed as error:
             side.give_up(error)
         return side

@@ -9,7 +9,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from benchmarks.cores import client_core, started_on
 from benchmarks.servers import ROOT
 from soak.server import free_port
 
+TOKENS_AT_A_TIME = 10
 HOST = "127.0.0.1"
 
 
@@ -35,20 +36,21 @@ def _event(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(event), event)
 
 
-def streamed() -> bytes:
-    """The whole answer to a call that asks for a stream."""
+def streamed() -> Sequence[bytes]:
+    """The answer to a call that asks for a stream, some tokens at a time."""
     head = (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     )
     first = _chunk({"role": "assistant", "content": ""})
     last = _chunk({}, reason="stop") + _event(b"[DONE]") + b"0\r\n\r\n"
-    return head + first + _chunk({"content": TOKEN}) * TOKENS + last
+    some = _chunk({"content": TOKEN}) * TOKENS_AT_A_TIME
+    return [head + first, *[some] * (TOKENS // TOKENS_AT_A_TIME), last]
 
 
 class Upstream(asyncio.Protocol):
     """One connection that is asked again and again."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, answer: Sequence[bytes]) -> None:
         self._answer = answer
         self._arrived = b""
         self._transport: asyncio.Transport | None = None
@@ -62,7 +64,14 @@ class Upstream(asyncio.Protocol):
         head, end, body = self._arrived.partition(b"\r\n\r\n")
         if end and len(body) >= _length(head):
             self._arrived = b""
-            self._transport.write(self._answer)
+            self._send(0)
+
+    def _send(self, number: int) -> None:
+        """Send a piece of the answer, and the next when others had their turn."""
+        assert self._transport is not None
+        if number < len(self._answer) and not self._transport.is_closing():
+            self._transport.write(self._answer[number])
+            asyncio.get_running_loop().call_soon(self._send, number + 1)
 
 
 def _length(head: bytes) -> int:
