@@ -9,16 +9,23 @@ import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from hayserve.errors import RunFailed as RunError
+from hayserve.errors import RunTimedOut
+from hayserve.events import Closing, RunCancelled, RunFailed, RunFinished
 from hayserve.protocols.body import read_body
 from hayserve.runs.answers import Answers
+from hayserve.runs.live import LiveRun
 from hayserve.runs.once import Once
+from hayserve.runs.run import Run as StartedRun
 from hayserve.server.idempotency import LARGE_BYTES, Idempotent
 from hayserve.storage.database import Database
+from hayserve.wrappers.capabilities import Method
 from runs.asking import everybody_lives, worker
 
 pytestmark = pytest.mark.anyio
 
 KEYED = (b"idempotency-key", b"abc")
+FINISHED = RunFinished("x")
 READ = partial(read_body, limit=2 * LARGE_BYTES, pause=10)
 
 
@@ -51,6 +58,14 @@ class Response:
         return next(one for one in self.messages if one["type"] == "http.response.start")
 
 
+def ended(closing: Closing | None) -> LiveRun:
+    method = Method("run_api", print, is_async=False, wants_headers=False)
+    live = LiveRun(StartedRun("r1", "it", method, {}))
+    if closing is not None:
+        live.end(closing)
+    return live
+
+
 Run = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -60,10 +75,10 @@ async def answer(
     *,
     number: int = 1,
     status: int = 200,
-    ending: str | None = "finished",
+    ending: Closing | None = FINISHED,
 ) -> None:
     """Answer as a run that has ended."""
-    scope["state"].update(run=object(), run_ending=ending)
+    scope["state"]["run"] = ended(ending)
     headers = [(b"content-type", b"text/plain"), (b"date", b"today")]
     await send({"type": "http.response.debug", "info": {}})
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -200,7 +215,7 @@ async def test_what_is_not_http_passes(once: Once) -> None:
 
 async def test_the_answer_of_a_run_that_failed_is_kept(once: Once) -> None:
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(scope, send, status=500, ending="failed")
+        await answer(scope, send, status=500, ending=RunFailed(RunError("It broke.")))
 
     app = App(run)
     client = client_of(app, once)
@@ -209,8 +224,8 @@ async def test_the_answer_of_a_run_that_failed_is_kept(once: Once) -> None:
     assert len(app.bodies) == 1
 
 
-@pytest.mark.parametrize("ending", ["timed_out", "cancelled", None])
-async def test_what_ended_otherwise_is_run_anew(once: Once, ending: str | None) -> None:
+@pytest.mark.parametrize("ending", [RunFailed(RunTimedOut("Late.")), RunCancelled(), None])
+async def test_what_ended_otherwise_is_run_anew(once: Once, ending: Closing | None) -> None:
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(scope, send, ending=ending)
 
@@ -238,7 +253,7 @@ async def test_a_client_that_leaves_before_it_has_the_whole_answer_may_ask_anew(
     left.set()
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"].update(run=object(), run_ending="finished")
+        scope["state"]["run"] = ended(FINISHED)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"a", "more_body": True})
         assert (await receive())["type"] == "http.disconnect"

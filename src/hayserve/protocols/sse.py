@@ -28,6 +28,13 @@ SSE_HEADERS = {
 }
 
 
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+_SSE_RAW_HEADERS = _raw(SSE_HEADERS)
+
+
 class Encoder(Protocol):
     """Translates events to bytes, the closing event too; keeps state, does no I/O."""
 
@@ -56,17 +63,11 @@ class EventStreamResponse(Response):
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.init_headers(headers)
+        self.raw_headers = _SSE_RAW_HEADERS if headers is SSE_HEADERS else _raw(headers)
         self._live = live
         self._opening = opening
         self._encoder = encoder
         self._keep_alive = keep_alive
-
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        self.raw_headers = [
-            (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in (headers or {}).items()
-        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}

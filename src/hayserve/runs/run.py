@@ -44,6 +44,7 @@ class Run:
     survives: bool = False
 
 
-def new_id() -> str:
-    """An id that no other request has: 24 hexadecimal digits."""
-    return os.urandom(12).hex()
+def new_ids(count: int = 64) -> list[str]:
+    """Ids that no other request has, of 24 hexadecimal digits: it costs less to make many."""
+    random = os.urandom(12 * count)
+    return [random[start : start + 12].hex() for start in range(0, len(random), 12)]

@@ -1,7 +1,7 @@
 """Puts the parts together into one ASGI application; nowhere else are they."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope
 
 import hayserve
 from hayserve.deployments.bundle import check_alias, check_name
@@ -20,6 +20,7 @@ from hayserve.deployments.target import Target
 from hayserve.errors import NameTaken
 from hayserve.protocols.admin.routes import Admin
 from hayserve.protocols.admin.runs import LiveRuns
+from hayserve.protocols.body import read_body
 from hayserve.protocols.call import Reading
 from hayserve.protocols.openai_chat.routes import OpenAIChat
 from hayserve.protocols.openai_responses.routes import OpenAIResponses
@@ -29,6 +30,7 @@ from hayserve.server.error_responses import handlers
 from hayserve.server.front import Front
 from hayserve.server.guard import ForeignPages, Guard
 from hayserve.server.health import Health
+from hayserve.server.idempotency import Idempotent
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
 from hayserve.server.local_key import LocalKey
 from hayserve.server.middleware import LastAnswers, RootPath, RunIds
@@ -44,16 +46,22 @@ class Application(Starlette):
     """The server as an ASGI application; `create_app` makes it."""
 
     def __init__(
-        self, things: dict[str, Target], *, around: Sequence[Middleware], **options: Any
+        self,
+        things: dict[str, Target],
+        *,
+        around: Sequence[Middleware],
+        once: Callable[[Front], ASGIApp],
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self._things = things
         self._around = around
+        self._once = once
 
     def build_middleware_stack(self) -> ASGIApp:
         """What every request passes: Starlette's own answers to errors are behind the front."""
         added, self.user_middleware = self.user_middleware, []
-        app: ASGIApp = Front(super().build_middleware_stack(), self.routes)
+        app = self._once(Front(super().build_middleware_stack(), self.routes))
         self.user_middleware = added
         for layer in reversed([*self._around, *added]):
             app = layer.cls(app, *layer.args, **layer.kwargs)
@@ -156,6 +164,7 @@ def create_app(
         things,
         routes=_routes(parts, key, _reading(settings)),
         around=_middleware(settings),
+        once=partial(_once, parts, settings),
         exception_handlers=handlers(),
         lifespan=Lifespan(settings, parts, start),
     )
@@ -183,6 +192,17 @@ def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[Route]
     ]
     description = OpenAPI(registry, fixed, version=hayserve.__version__).routes()
     return [*fixed, *description, *rest]
+
+
+def _once(parts: Parts, settings: Settings, front: Front) -> ASGIApp:
+    registry, reading = parts.registry, _reading(settings)
+
+    async def read(scope: Scope, receive: Receive) -> bytes:
+        own = max(registry.most_body_mb or 0, registry.most_upload_mb or 0) * _MB
+        most = max(reading.body, reading.upload, int(own))
+        return await read_body(scope, receive, limit=most, pause=reading.pause)
+
+    return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
 
 
 def _reading(settings: Settings) -> Reading:

@@ -9,8 +9,10 @@ import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hayserve.errors import HayserveError, InvalidRequest
+from hayserve.errors import HayserveError, InvalidRequest, RunTimedOut
+from hayserve.events import RunFailed, RunFinished
 from hayserve.runs.answers import Answer, Asked
+from hayserve.runs.live import LiveRun
 from hayserve.runs.once import Left, Once
 from hayserve.server.error_responses import answer_error
 
@@ -22,16 +24,14 @@ _KEY = re.compile(rb"[!-~]{1,255}")
 _BOUNDARY = re.compile(rb'(multipart/.*);\s*boundary="?([^";\s]+)"?(.*)', re.IGNORECASE)
 # What is said of a connection or a moment, and not of the answer.
 _NOT_KEPT = frozenset({b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding"})
-_KEPT_ENDINGS = frozenset({"finished", "failed"})
 
 
 class Idempotent:
     """Runs what was sent with an `Idempotency-Key` once, and answers it again from what is kept.
 
-    The application notes in the scope's `state` the `run` that it has started, and as `run_ending`
-    how that ended. The answer of a run that finished or failed is kept. After any other end, and
-    without a run, a request with the same key is run anew. So is it where the client left before it
-    had the whole answer.
+    The application notes in the scope's `state` the `run` that it has started. The answer of a run
+    that finished or failed is kept. After any other end, and without a run, a request with the same
+    key is run anew. So is it where the client left before it had the whole answer.
 
     Args:
         app: The application.
@@ -135,8 +135,12 @@ class Recorder:
 
 
 def _has_ended(scope: Scope) -> bool:
-    state = scope["state"]
-    return state.get("run") is not None and state.get("run_ending") in _KEPT_ENDINGS
+    """Whether a run was started, and nobody and no deadline stopped it."""
+    live: LiveRun | None = scope["state"].get("run")
+    closing = None if live is None else live.closing
+    if isinstance(closing, RunFailed):
+        return not isinstance(closing.error, RunTimedOut)
+    return isinstance(closing, RunFinished)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hayserve.errors import NotReady
-from hayserve.runs.run import new_id
+from hayserve.runs.run import new_ids
 from hayserve.server.error_responses import error_response
 
 FAREWELL_SECONDS = 1.0
@@ -23,12 +23,15 @@ class RunIds:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._ids: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        run_id = new_id()
+        if not self._ids:
+            self._ids = new_ids()
+        run_id = self._ids.pop()
         state: dict[str, Any] = scope.setdefault("state", {})
         state["run_id"] = run_id
 

@@ -19,7 +19,7 @@ from hayserve.protocols.openai_chat.ready_made import with_answer
 from hayserve.protocols.rest import decode as rest
 from hayserve.protocols.rest.encode import data_of, error_of
 from hayserve.runs.execute import Executor
-from hayserve.runs.run import Run, new_id
+from hayserve.runs.run import Run, new_ids
 from hayserve.wrappers.capabilities import Method
 from hayserve.wrappers.items import as_text
 from hayserve.wrappers.signature import Signature
@@ -89,7 +89,8 @@ def _rest_run(deployment: Deployment, question: str) -> Run:
 def _run_of(deployment: Deployment, method: Method, arguments: Mapping[str, Any]) -> Run:
     if method.wants_headers:
         arguments = {**arguments, "headers": Headers()}
-    return Run(new_id(), deployment.name, method, arguments, deployment.uses, deployment.limits)
+    [run_id] = new_ids(1)
+    return Run(run_id, deployment.name, method, arguments, deployment.uses, deployment.limits)
 
 
 def _only_field(signature: Signature) -> str | None:

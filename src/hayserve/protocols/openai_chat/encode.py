@@ -66,7 +66,7 @@ class ChunkEncoder:
         self._text_head = self._head + b'{"content":'
         self._text_tail = b'},"finish_reason":null}]' + self._tail
         self._role_is_said = False
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._decoder: codecs.IncrementalDecoder | None = None  # made for the first bytes
         self._calls = ClientCalls(label.run_id)
         self._reason: str | None = None
         self._ready_made_usage: Mapping[str, Any] | None = None
@@ -92,7 +92,7 @@ class ChunkEncoder:
     ) -> bytes:
         match event:
             case BytesDelta(data=data):
-                return self._text(self._decoder.decode(data))
+                return self._text(self._decoded(data))
             case ReasoningDelta(text=text):
                 return self._chunk(b'{"reasoning_content":%s}' % to_json(text))
             case ToolCallDelta():
@@ -103,6 +103,11 @@ class ChunkEncoder:
                 return self._ready_made(data)
             case _:
                 assert_never(event)
+
+    def _decoded(self, data: bytes) -> str:
+        if self._decoder is None:
+            self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        return self._decoder.decode(data)
 
     def _text(self, text: str) -> bytes:
         if not text:
@@ -149,7 +154,7 @@ class ChunkEncoder:
         return self._end(event.usage)
 
     def _end(self, usage: Usage | None) -> bytes:
-        last_text = self._text(self._decoder.decode(b"", final=True))
+        last_text = self._text(self._decoder.decode(b"", final=True)) if self._decoder else b""
         reason = finish_reason(self._reason, has_client_calls=bool(self._calls))
         finish = self._chunk(b"{}", reason=to_json(reason))
         return last_text + finish + self._usage(usage) + _DONE
