@@ -24,8 +24,10 @@ from hayserve.deployments.rollout import Rollout
 from hayserve.deployments.rules import Rules
 from hayserve.deployments.source import Source
 from hayserve.deployments.target import Target
+from hayserve.runs.answers import Answers
 from hayserve.runs.everywhere import RunsEverywhere
 from hayserve.runs.execute import Executor
+from hayserve.runs.once import Once
 from hayserve.settings import Settings
 from hayserve.storage.database import Database
 
@@ -46,6 +48,7 @@ class Parts:
         retirements: Closes what is not served any more.
         executor: Runs it.
         everywhere: What runs, on all workers.
+        once: Knows the answers of requests with a key, so that they are not run twice.
         prover: Tries out what is to be served; None tries nothing out.
         deployer: Changes what should be served.
         declarer: Does so with what the server is started with.
@@ -61,6 +64,7 @@ class Parts:
     retirements: Retirements
     executor: Executor
     everywhere: RunsEverywhere
+    once: Once
     prover: Prover | None
     deployer: Deployer
     declarer: Declarer
@@ -112,6 +116,7 @@ def parts_of(
         retirements=retirements,
         executor=executor,
         everywhere=RunsEverywhere(executor, database=database, members=members, pulse=pulse),
+        once=_once(settings, database, members),
         prover=prover,
         deployer=deployer,
         declarer=Declarer(
@@ -169,6 +174,12 @@ def _deployer(
 def _rules(settings: Settings) -> Rules:
     most_bytes = settings.max_bundle_mb * _MB
     return Rules(RESERVED, most_bytes=most_bytes, most_files=settings.max_bundle_files)
+
+
+def _once(settings: Settings, database: Database, members: Members) -> Once:
+    seconds = settings.idempotency_hours * 3600
+    answers = Answers(database, worker=members.id, keep_seconds=seconds)
+    return Once(answers, is_alive=lambda worker: worker in members.live())
 
 
 def _executor(settings: Settings) -> Executor:
