@@ -8,6 +8,7 @@ wait; if the call is short, it takes those itself before the other is there.
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 IDLE_SECONDS = 30.0
 
@@ -25,17 +26,28 @@ class Threads:
         self._is_closed = False
 
     def submit(self, call: Call) -> None:
-        """Have `call` called in a thread."""
+        """Have `call` called in a thread.
+
+        Raises:
+            RuntimeError: It needs one more thread than the system gives.
+        """
         with self._lock:
             self._calls.append(call)
             if self._one_is_coming:
                 return
             self._one_is_coming = True
             bed = self._idle.pop() if self._idle else None
-        _wake(bed, self._work)
+        try:
+            self._wake(bed)
+        except RuntimeError:
+            with self._lock:
+                if call not in self._calls:
+                    return  # a thread that had something else to do has it
+                self._calls.remove(call)
+            raise
 
     def close(self) -> None:
-        """Let the threads end that have nothing to do, and the others after their call."""
+        """Let the threads end as soon as there is nothing left to do."""
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, []
@@ -58,23 +70,21 @@ class Threads:
             if is_coming:
                 self._one_is_coming = False
             if not self._calls:
-                if not self._is_closed:
-                    self._idle.append(bed)
+                self._idle.append(bed)
                 return None
             call = self._calls.popleft()
             if not self._calls or self._one_is_coming:
                 return call
             self._one_is_coming = True
             other = self._idle.pop() if self._idle else None
-        _wake(other, self._work)
+        with suppress(RuntimeError):  # then this thread makes all calls that wait
+            self._wake(other)
         return call
 
     def _slept(self, bed: threading.Lock) -> bool:
         """Sleep until there is a call; False if it is time to end."""
-        if self._is_closed:
-            return False
-        if bed.acquire(timeout=IDLE_SECONDS):
-            return not self._is_closed
+        if bed.acquire(timeout=0 if self._is_closed else IDLE_SECONDS):
+            return True
         with self._lock:
             if bed in self._idle:
                 self._idle.remove(bed)
@@ -82,9 +92,14 @@ class Threads:
         bed.acquire()  # it was woken in this moment
         return True
 
-
-def _wake(bed: "threading.Lock | None", work: Call) -> None:
-    if bed is None:
-        threading.Thread(target=work, name="hayserve run").start()
-    else:
-        bed.release()
+    def _wake(self, bed: "threading.Lock | None") -> None:
+        """Have one more thread look for calls."""
+        if bed is not None:
+            bed.release()
+            return
+        try:
+            threading.Thread(target=self._work, name="hayserve run").start()
+        except RuntimeError:  # there are as many as the system allows
+            with self._lock:
+                self._one_is_coming = False
+            raise
