@@ -10,7 +10,7 @@ from haystack.components.generators.chat import MockChatGenerator
 
 from hayserve.events import Event, ModelFinished, RunFinished, StreamOpened, TextDelta
 from hayserve.runs.execute import Executor
-from hayserve.runs.run import Run, new_id
+from hayserve.runs.run import Run, new_ids
 from hayserve.wrappers.capabilities import capabilities_of
 from hayserve.wrappers.named_pipeline import NamedPipeline
 from hayserve.wrappers.pipeline_io import OutputResolution, inputs_of
@@ -105,4 +105,4 @@ async def chat(wrapper: PlainPipelineWrapper, text: str) -> list[Event]:
     arguments: dict[str, Any] = {"model": "it", "messages": messages, "body": {}}
     executor = Executor()
     async with executor.running():
-        return await executor.start(Run(new_id(), "it", able.chat, arguments)).all_events()
+        return await executor.start(Run(new_ids(1)[0], "it", able.chat, arguments)).all_events()

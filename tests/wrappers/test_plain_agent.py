@@ -19,7 +19,7 @@ from hayserve.events import (
     ToolStarted,
 )
 from hayserve.runs.execute import Executor
-from hayserve.runs.run import Run, new_id
+from hayserve.runs.run import Run, new_ids
 from hayserve.wrappers.capabilities import Capabilities, capabilities_of
 from hayserve.wrappers.plain_agent import PlainAgentWrapper
 
@@ -51,7 +51,7 @@ async def heard(able: Capabilities, *messages: dict[str, Any]) -> list[Event]:
     executor = Executor()
     arguments: dict[str, Any] = {"model": "it", "messages": list(messages), "body": {}}
     async with executor.running():
-        return await executor.start(Run(new_id(), "it", able.chat, arguments)).all_events()
+        return await executor.start(Run(new_ids(1)[0], "it", able.chat, arguments)).all_events()
 
 
 def said(events: list[Event]) -> str:

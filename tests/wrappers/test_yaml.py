@@ -11,7 +11,7 @@ from haystack.dataclasses import ChatMessage, Document
 from hayserve.errors import DeployRefused
 from hayserve.events import Event, ModelFinished, RunFinished, StreamOpened, TextDelta
 from hayserve.runs.execute import Executor
-from hayserve.runs.run import Run, new_id
+from hayserve.runs.run import Run, new_ids
 from hayserve.wrappers.capabilities import Capabilities, capabilities_of
 from hayserve.wrappers.pipeline_io import InputResolution, OutputResolution
 from hayserve.wrappers.run_limits import RunLimits
@@ -117,7 +117,7 @@ async def heard(able: Capabilities, **arguments: Any) -> list[Event]:
     executor = Executor()
     assert able.chat is not None
     async with executor.running():
-        return await executor.start(Run(new_id(), "it", able.chat, arguments)).all_events()
+        return await executor.start(Run(new_ids(1)[0], "it", able.chat, arguments)).all_events()
 
 
 async def chat(able: Capabilities, *texts: str) -> list[Event]:

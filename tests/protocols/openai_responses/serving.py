@@ -17,7 +17,7 @@ from hayserve.protocols.openai_error import error_object
 from hayserve.protocols.openai_responses.routes import OpenAIResponses
 from hayserve.protocols.statuses import status_of
 from hayserve.runs.execute import Executor
-from hayserve.runs.run import new_id
+from hayserve.runs.run import new_ids
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
 
@@ -27,7 +27,7 @@ class _RunIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})["run_id"] = new_id()
+        scope.setdefault("state", {})["run_id"] = new_ids(1)[0]
         await self._app(scope, receive, send)
 
 

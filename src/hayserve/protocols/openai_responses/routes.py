@@ -4,13 +4,12 @@ import time
 from functools import partial
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
 from hayserve.deployments.registry import Registry
-from hayserve.errors import InvalidRequest
 from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.form import form_in
 from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_error import failure_before_words
 from hayserve.protocols.openai_request import model_named
@@ -98,14 +97,12 @@ class OpenAIResponses:
 
 async def _read_upload(request: Request) -> tuple[Upload, str | None]:
     """What was uploaded, and the model that was asked for."""
+    form = await form_in(request)
     try:
-        async with request.form() as form:
-            model = request.query_params.get("model") or form.get("model")
-            return await read_upload(form), str(model) if model else None
-    except HTTPException as error:
-        raise InvalidRequest(
-            f"The form cannot be read: {error.detail}", hint="Send multipart/form-data."
-        ) from error
+        model = request.query_params.get("model") or form.get("model")
+        return await read_upload(form), str(model) if model else None
+    finally:
+        await request.close()
 
 
 async def _stream(call: Call, live: LiveRun, encoder: ResponseEncoder) -> None:

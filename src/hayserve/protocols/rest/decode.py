@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, NotCapable
+from hayserve.protocols.form import form_in
 from hayserve.protocols.json_body import media_type_of
 from hayserve.wrappers.capabilities import Method
 from hayserve.wrappers.signature import Signature
@@ -23,7 +22,7 @@ async def read_form(request: Request, signature: Signature) -> dict[str, Any]:
     """
     media_type = media_type_of(request.headers)
     if media_type in _FORMS:
-        form = await _form_of(request)
+        form = await form_in(request)
         return signature.arguments_from_form(form.multi_items())
     if not media_type and not await request.body():
         return signature.arguments_from_form([])
@@ -33,16 +32,6 @@ async def read_form(request: Request, signature: Signature) -> dict[str, Any]:
         hint="Send a form, with content-type multipart/form-data: "
         f"a file in {next(iter(signature.uploads))!r}, every other parameter in a field.",
     )
-
-
-async def _form_of(request: Request) -> FormData:
-    try:
-        return await request.form()
-    except HTTPException as error:
-        raise InvalidRequest(
-            f"The form cannot be read: {str(error.detail).rstrip('.')}.",
-            hint="Let the HTTP client write the form, and its content-type with the boundary.",
-        ) from error
 
 
 def served_by(deployment: Deployment) -> tuple[Method, Signature]:
