@@ -22,6 +22,7 @@ STREAMS = sorted(path.stem for path in ANSWERS.glob("*.sse"))
 WHOLE = sorted(path.stem for path in ANSWERS.glob("*.json"))
 
 GeneratorT = TypeVar("GeneratorT", bound=OpenAIChatGenerator)
+Then = Literal["next request", "close", "reset", "hang"]
 How = Literal["sync", "async"]
 
 
@@ -30,7 +31,7 @@ class Answer:
     """What the upstream sends, piece by piece and after events, and does then."""
 
     pieces: Sequence[bytes | threading.Event]
-    then: Literal["next request", "close", "reset", "hang"] = "next request"
+    then: Then = "next request"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Upstream:
             thread.join()
 
     def _answer_all(self, connection: socket.socket, requests: IO[bytes], *, number: int) -> None:
-        then = "next request"
+        then: Then = "next request"
         while then == "next request" and (line := requests.readline().decode().strip()):
             headers = dict(_headers(requests))
             body = requests.read(int(headers.get("content-length", 0)))

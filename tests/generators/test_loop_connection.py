@@ -90,35 +90,6 @@ async def test_an_answer_that_nobody_wants_is_cut_off() -> None:
     assert pool == []
 
 
-async def test_the_end_of_an_answer_may_come_after_it_was_left() -> None:
-    pool = Pool()
-    connection, wire = connected(pool)
-    await exchange(connection, HALF[:-1])
-
-    connection.leave(drain=True)
-    connection.data_received(b"a")
-    assert pool == []
-    connection.data_received(b"y")
-
-    assert pool == [connection]
-    assert wire.done == []
-    connection.close()
-
-
-async def test_the_end_of_an_answer_is_not_waited_for_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("hayserve.generators.loop_connection.LONGEST_DRAIN", 0)
-    pool = Pool()
-    connection, wire = connected(pool)
-    await exchange(connection, HALF)
-
-    connection.leave(drain=True)
-    await wire.aborted.wait()
-
-    assert wire.done == ["abort"]
-
-
 async def test_a_connection_does_not_rest_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hayserve.generators.loop_connection.LONGEST_REST", 0)
     pool = Pool()
@@ -223,10 +194,36 @@ async def test_who_reads_slowly_slows_the_other_side() -> None:
     assert wire.done == ["pause", "resume"]
 
 
-async def test_who_leaves_a_paused_answer_does_not_wait_for_its_end() -> None:
-    connection, wire = connected(Pool())
-    await exchange(connection, ENDLESS, b"x" * (MOST_WAITING + 1))
+async def test_a_connection_that_was_slowed_does_not_rest_like_that() -> None:
+    pool = Pool()
+    connection, wire = connected(pool)
+    much = MOST_WAITING + 1
+    await exchange(connection, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % much, b"x" * much)
 
-    connection.leave(drain=True)
+    connection.leave()
 
     assert wire.done == ["pause", "abort"]
+    assert pool == []
+
+
+async def test_what_came_before_a_connection_broke_is_given_still() -> None:
+    connection, wire = connected(Pool())
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    much = b"%x\r\n%s\r\n" % (MOST_WAITING + 1, b"x" * (MOST_WAITING + 1))
+    await exchange(connection, chunked, much + b"no chunk\r\n")
+
+    assert len(await connection.read(patience=5)) == MOST_WAITING + 1
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await connection.read(patience=5)
+    assert wire.done == ["abort"]
+
+
+async def test_who_reads_slowly_gets_what_came_before_a_connection_broke() -> None:
+    connection, wire = connected(Pool())
+    await exchange(connection, ENDLESS, b"x" * (MOST_WAITING + 1))
+    connection.connection_lost(ConnectionResetError("gone"))
+
+    assert len(await connection.read(patience=5)) == MOST_WAITING + 1
+    with pytest.raises(httpx2.ReadError, match="gone"):
+        await connection.read(patience=5)
+    assert wire.done == ["pause"]

@@ -10,6 +10,7 @@ from haystack.dataclasses import StreamingChunk
 
 from generators.recorded import (
     Answer,
+    Then,
     Upstream,
     generator_of,
     said,
@@ -125,17 +126,35 @@ async def test_a_callback_that_raises_hangs_up() -> None:
         await generator.close_async()
 
 
-async def test_nobody_waits_for_the_end_of_an_answer_after_its_last_event() -> None:
-    go_on = threading.Event()
+async def test_the_end_of_an_answer_may_come_after_its_last_event() -> None:
+    late = threading.Event()
     pieces = streamed(stream("text")).pieces
-    with upstream(Answer([*pieces[:-1], go_on, pieces[-1]])) as server:
+    with upstream(Answer([*pieces[:-1], late, pieces[-1]])) as server:
         generator = lean(server)
-        result = await generator.run_async("Hay?", streaming_callback=nothing)
-        go_on.set()
-        await generator.run_async("Hay?", streaming_callback=nothing)
+        chunks: list[StreamingChunk] = []
+
+        async def note(chunk: StreamingChunk) -> None:
+            chunks.append(chunk)
+            if chunk.finish_reason:
+                asyncio.get_running_loop().call_later(0.01, late.set)
+
+        for _ in range(2):
+            await generator.run_async("Hay?", streaming_callback=note)
         await generator.close_async()
 
-    assert result["replies"][0].text
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("then", ["hang", "reset"])
+async def test_an_answer_that_does_not_end_after_its_last_event_is_left(then: Then) -> None:
+    pieces = streamed(stream("text")).pieces
+    with upstream(Answer(pieces[:-1], then=then)) as server:
+        generator = lean(server)
+        result = await generator.run_async("Hay?", streaming_callback=nothing)
+
+        assert result["replies"][0].text
+        assert await asyncio.to_thread(server.hung_up.wait, 5)
+        await generator.close_async()
 
 
 async def test_a_connection_that_the_upstream_has_closed_is_not_used_again() -> None:
@@ -248,7 +267,6 @@ async def test_a_body_that_was_let_go_of_is_empty() -> None:
         await body.aclose()
 
         assert await body.read() == b""
-        body.drain()
         await body.aclose()
         await transport.aclose()
 

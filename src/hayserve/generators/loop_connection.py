@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 MOST_WAITING = 65_536
 """How much of an answer is read ahead of who takes it, in bytes; then the other side waits."""
-LONGEST_DRAIN = 0.1
-"""How long the end of an answer is waited for that nobody needs any more, in seconds."""
 LONGEST_REST = 5.0
 """How long a connection is kept that nobody uses, in seconds."""
 
@@ -31,7 +29,7 @@ class LoopConnection(asyncio.Protocol):
         self._rest = rest
         self._loop = asyncio.get_running_loop()
         self._answer = Answer()
-        self._state: Literal["busy", "draining", "resting", "closed"] = "busy"
+        self._state: Literal["busy", "resting", "closed"] = "busy"
         self._error: Exception | None = None
         self._waiter: Future[None] | None = None
         self._timer: TimerHandle | None = None
@@ -68,20 +66,19 @@ class LoopConnection(asyncio.Protocol):
                 return b""
             await self._more(patience)
         piece = self._answer.take()
-        if self._paused:
+        if self._paused and self._state == "busy":
             self._paused = False
             self._transport.resume_reading()
         return piece
 
-    def leave(self, *, drain: bool = False) -> None:
-        """Ends the exchange. An answer that is still coming is cut off, or let end by `drain`."""
+    def leave(self) -> None:
+        """Ends the exchange; an answer that is still coming is cut off."""
         if self._state != "busy":
             return
-        if self._answer.complete:
-            self._rest_or_close()
-        elif drain and not self._paused:
-            self._state = "draining"
-            self._timer = self._loop.call_later(LONGEST_DRAIN, self.close)
+        read = self._answer.complete and not self._paused
+        if read and self._answer.reusable and self._rest(self):
+            self._state = "resting"
+            self._timer = self._loop.call_later(LONGEST_REST, self.close)
         else:
             self.close()
 
@@ -100,9 +97,7 @@ class LoopConnection(asyncio.Protocol):
         except httpx2.RemoteProtocolError as error:
             self._error = error
             self.close()
-        if self._state == "draining":
-            self._drained()
-        elif self._answer.waiting > MOST_WAITING and not self._paused:
+        if self._answer.waiting > MOST_WAITING and not self._paused and self._state == "busy":
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -122,19 +117,6 @@ class LoopConnection(asyncio.Protocol):
         except httpx2.RemoteProtocolError as error:
             return error
         return httpx2.ReadError("The connection is closed")
-
-    def _drained(self) -> None:
-        self._answer.take()
-        if self._answer.complete:
-            self._stop_timer()
-            self._rest_or_close()
-
-    def _rest_or_close(self) -> None:
-        if self._answer.reusable and not self._paused and self._rest(self):
-            self._state = "resting"
-            self._timer = self._loop.call_later(LONGEST_REST, self.close)
-        else:
-            self.close()
 
     async def _more(self, patience: float | None) -> None:
         if self._error is not None:

@@ -133,12 +133,6 @@ class LoopBody(httpx2.AsyncByteStream):
             return b""
         return await self._connection.read(patience=self._patience)
 
-    def drain(self) -> None:
-        """What is still to come is of no use; the connection is, once it has come."""
-        if self._connection is not None:
-            self._connection.leave(drain=True)
-            self._connection = None
-
     async def aclose(self) -> None:
         if self._connection is not None:
             self._connection.leave()

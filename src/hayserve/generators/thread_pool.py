@@ -14,10 +14,12 @@ import httpx2
 
 from hayserve.generators.dial import Origin, dial_blocking, origin_of
 from hayserve.generators.http_answer import Answer, bytes_of
-from hayserve.generators.loop_connection import LONGEST_DRAIN, LONGEST_REST
+from hayserve.generators.loop_connection import LONGEST_REST
 from hayserve.generators.loop_pool import MOST_RESTING
 
 READ_AT_ONCE = 65_536
+LONGEST_DRAIN = 0.1
+"""How long the end of an answer is waited for after its last event, in seconds."""
 
 
 class ThreadConnection:

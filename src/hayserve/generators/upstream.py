@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,9 +12,8 @@ import httpx2
 import openai
 
 from hayserve.generators.http_answer import BODY
-from hayserve.generators.loop_connection import LONGEST_DRAIN
 from hayserve.generators.loop_pool import LoopBody
-from hayserve.generators.thread_pool import ThreadBody
+from hayserve.generators.thread_pool import LONGEST_DRAIN, ThreadBody
 
 BodyT = TypeVar("BodyT")
 TIMEOUTS = (httpx2.TimeoutException, httpx.TimeoutException)
@@ -25,9 +25,9 @@ class AsyncUpstream:
 
     def __init__(self, response: httpx2.Response) -> None:
         self._request = response.request
-        self._body = _plain_body(response, LoopBody)
+        body = _plain_body(response, LoopBody)
         self._read: Callable[[], Coroutine[Any, Any, bytes]] = (
-            self._body.read if self._body else partial(anext, response.aiter_bytes(), b"")
+            body.read if body else partial(anext, response.aiter_bytes(), b"")
         )
 
     async def read(self) -> bytes:
@@ -46,10 +46,7 @@ class AsyncUpstream:
 
     async def drain(self) -> None:
         """Lets the rest go by, so that the connection can be used again."""
-        if self._body is not None:
-            self._body.drain()
-            return
-        with anyio.move_on_after(LONGEST_DRAIN):
+        with anyio.move_on_after(LONGEST_DRAIN), suppress(openai.APIConnectionError):
             while await self.read():
                 pass
 
