@@ -1,4 +1,4 @@
-.PHONY: help install demo test check soak fix lock
+.PHONY: help install demo test check bench soak steady fix lock
 
 help:  ## Say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -17,6 +17,10 @@ test:  ## Run the whole test suite
 check:  ## Check format, lint, types, imports between rooms and dependencies
 	@scripts/install dev
 	@scripts/check
+
+bench:  ## Compare the speed with Hayhooks' and with the floor, and write the table and plot into docs
+	@scripts/install dev
+	@.venv/bin/python -m benchmarks
 
 soak:  ## Prove for half an hour that deploys lose nothing, whatever is killed, and what they cost
 	@scripts/install dev
