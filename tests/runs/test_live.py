@@ -251,10 +251,10 @@ async def test_a_reader_that_is_slow_holds_the_writer_up(is_async: bool) -> None
 async def test_a_thread_that_nobody_reads_ends_with_the_executor() -> None:
     talks, pipeline = words(10_000_000)
     async with executing() as executor:
-        executor.start(
+        live = executor.start(
             run_of(lambda: streaming_generator(pipeline, pipeline_run_args={"query": ""}))
         )
-        await anyio.wait_all_tasks_blocked()
+        await live.opening(grace=5)
     assert await anyio.to_thread.run_sync(talks.ended.wait, 5)
 
 

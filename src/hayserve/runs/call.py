@@ -1,7 +1,7 @@
 """Calls a wrapper's method, and puts what its stream says into the run's channel."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any
 
 from hayserve.events import StreamOpened, TextDelta
@@ -22,6 +22,11 @@ class Rest:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+    def drop(self) -> None:
+        """Let go of it, because its run was stopped; Python warns of coroutines just forgotten."""
+        if iscoroutine(self.value):
+            self.value.close()
 
 
 def call(run: Run, channel: Channel) -> Any:

@@ -7,12 +7,19 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from math import inf
 from typing import Any
 
-from hayserve.errors import HayserveError, InvalidRequest, NotReady, RunTimedOut, WrapperRefused
+from hayserve.errors import (
+    HayserveError,
+    InvalidRequest,
+    NotReady,
+    RunTimedOut,
+    TooBusy,
+    WrapperRefused,
+)
 from hayserve.events import STOPPING, RunFailed, RunFinished
 from hayserve.runs.admission import Admission
 from hayserve.runs.call import Rest, call, call_async, read, read_async
@@ -24,6 +31,8 @@ from hayserve.wrappers.context import RunContext, RunEnded, current_run
 from hayserve.wrappers.refusal import failure_of
 
 logger = logging.getLogger("hayserve.runs")
+
+WorkAsync = Callable[[], Coroutine[Any, Any, Any]]
 
 SECONDS_TO_CLEAN_UP = 5.0
 # How often all runs are looked at: one timer for all costs less than one for each.
@@ -62,6 +71,7 @@ class Executor:
         self._streaming_components = streaming_components
         self._show_tracebacks = show_tracebacks
         self._lives: dict[Run, LiveRun] = {}
+        self._contexts: dict[Run, Context] = {}  # of those that wait
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = Threads()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,9 +117,11 @@ class Executor:
         self._lives[run] = live
         run.uses.take()
         if self._next_look is None:
-            self._next_look = loop.call_later(LOOK_SECONDS, self._look)
+            self._next_look = loop.call_later(LOOK_SECONDS, self._look, context=Context())
         if may_begin:
             self._begin(live)
+        else:  # it will be begun by another run, whose variables are not its own
+            self._contexts[run] = copy_context()
         return live
 
     def live(self) -> Sequence[RunState]:
@@ -143,16 +155,15 @@ class Executor:
 
     def _look(self) -> None:
         """Look how long each run has taken."""
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self._next_look = loop.call_later(LOOK_SECONDS, self._look) if self._lives else None
+        now = loop.time()
         for live in list(self._lives.values()):
             seconds = now - live.started
             if seconds >= LOOK_SECONDS:
                 live.lasts()
             if seconds >= live.may_last:
                 self._time_out(live)
-        self._next_look = None
-        if self._loop is not None and self._lives:
-            self._next_look = self._loop.call_later(LOOK_SECONDS, self._look)
 
     def _time_out(self, live: LiveRun) -> None:
         run, seconds = live.run, live.may_last
@@ -183,24 +194,26 @@ class Executor:
     def _begin(self, live: LiveRun) -> None:
         run, channel = live.run, live.channel
         if run.method.is_async:
-            self._in_task(live, call_async(run, channel))
+            self._in_task(live, partial(call_async, run, channel))
         else:
             self._in_thread(live, partial(call, run, channel))
 
-    def _in_task(self, live: LiveRun, work: Coroutine[Any, Any, Any]) -> None:
+    def _in_task(self, live: LiveRun, work: WorkAsync, rest: Rest | None = None) -> None:
         loop, own = asyncio.get_running_loop(), live.run.method.loop
         live.parts += 1
         if own is not None:
-            own.start(self._work_async(live, work, loop))
+            own.start(self._work_async(live, work, rest, loop=loop))
             return
-        task = loop.create_task(self._work_async(live, work))
+        task = loop.create_task(self._work_async(live, work, rest))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _work_async(
         self,
         live: LiveRun,
-        work: Coroutine[Any, Any, Any],
+        work: WorkAsync,
+        rest: Rest | None,
+        *,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """Never raises; `loop` is the executor's if this is another one."""
@@ -211,11 +224,11 @@ class Executor:
         result = None
         if live.closing is None:
             try:
-                result = await work
+                result = await work()
             except BaseException as error:  # noqa: BLE001 - user code: anything can come out of it
                 result = self._failed(live, error)
-        else:
-            work.close()
+        elif rest is not None:
+            rest.drop()
         live.task = None
         if loop is None:
             self._worked_async(live, result)
@@ -225,7 +238,7 @@ class Executor:
 
     def _worked_async(self, live: LiveRun, result: Any) -> None:
         """A task has ended, the run perhaps not."""
-        if isinstance(result, Rest) and live.closing is None:
+        if isinstance(result, Rest) and live.closing is None:  # else it is not even begun
             self._in_thread(live, partial(read, result.value, live.channel))
         self._part_ended(live, result)
 
@@ -238,7 +251,14 @@ class Executor:
         context = copy_context()
         context.run(current_run.set, live.context)
         loop = asyncio.get_running_loop()
-        self._threads.submit(lambda: context.run(self._work, live, work, loop))
+        try:
+            self._threads.submit(lambda: context.run(self._work, live, work, loop))
+        except RuntimeError:
+            logger.exception("no_more_threads", extra=_known(live.run))
+            error = TooBusy(
+                "The server can start no more threads.", hint="Send the request again later."
+            )
+            loop.call_soon(self._part_ended, live, RunFailed(error))
 
     def _work(
         self, live: LiveRun, work: Callable[[], Any], loop: asyncio.AbstractEventLoop
@@ -255,8 +275,11 @@ class Executor:
 
     def _worked(self, live: LiveRun, result: Any) -> None:
         """A thread has ended, the run perhaps not."""
-        if isinstance(result, Rest) and live.closing is None:
-            self._in_task(live, read_async(result.value, live.channel))
+        if isinstance(result, Rest):
+            if live.closing is None:
+                self._in_task(live, partial(read_async, result.value, live.channel), result)
+            else:
+                result.drop()
         self._part_ended(live, result)
 
     def _part_ended(self, live: LiveRun, result: Any) -> None:
@@ -271,12 +294,13 @@ class Executor:
         self._forget(live)
         seconds = asyncio.get_running_loop().time() - live.started
         for run in self._admission.leave(live.run, seconds=seconds):
-            self._begin(self._lives[run])
+            self._contexts.pop(run).run(self._begin, self._lives[run])
 
     def _give_up(self, live: LiveRun) -> None:
         """A run was stopped: if it still waits, its turn never comes."""
         if self._admission.is_waiting(live.run):
             self._admission.give_up(live.run)
+            del self._contexts[live.run]
             self._forget(live)
 
     def _forget(self, live: LiveRun) -> None:

@@ -1,5 +1,7 @@
 """What a run tells the code that it calls, kept beside the call so that nobody passes it on."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -21,18 +23,34 @@ class RunContext:
         run_id: The run's id, which the caller and the log know too.
         streaming_components: Which components of a pipeline stream where a call does not say:
             empty for the last one, "all", or names separated by commas.
-        stage: What it does, for people: `running`, `model`, `tool: NAME`, `component: NAME`.
         is_stopped: Whether it is to end; its next step then raises `RunEnded`.
     """
 
     run_id: str
     streaming_components: str = ""
-    stage: str = "running"
     is_stopped: bool = False
+    # Lists: what is done to them is atomic, and components run in several threads.
     _usage: list[Usage] = field(default_factory=list[Usage])
+    _stages: list[str] = field(default_factory=list[str])
+
+    @property
+    def stage(self) -> str:
+        """What it does, for people: `running`, `model`, `tool: NAME`, `component: NAME`."""
+        return next(reversed(self._stages), "running")
+
+    @contextmanager
+    def in_stage(self, stage: str | None) -> Generator[None]:
+        """Be in a stage; which of several at the same time ends first does not matter."""
+        if stage is None:
+            yield
+            return
+        self._stages.append(stage)
+        try:
+            yield
+        finally:
+            self._stages.remove(stage)
 
     def add_usage(self, usage: Usage) -> None:
-        # A list and not a sum: appending is atomic, and components run in several threads.
         self._usage.append(usage)
 
     @property

@@ -40,8 +40,11 @@ class PipelineStream(Generator[Any, None, None]):
     def drive(self, put: Put) -> None:
         """Run the pipeline in this thread and hand each item of the stream to `put`."""
         if self._started:  # the wrapper has read the beginning itself
-            for item in self:
-                put(item)
+            try:
+                for item in self:
+                    put(item)
+            finally:
+                self.close()
             return
         self._started = self._ended = True
         try:
@@ -135,9 +138,12 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
             room: Awaited between items where a component can wait, until there is room for more.
         """
         if self._run is not None or self._shielded or not self._reactions.are_none:
-            async for item in self:
-                put(item)
-                await room()
+            try:
+                async for item in self:
+                    put(item)
+                    await room()
+            finally:
+                await self.aclose()
             return
         self._ended = True
         result = await self._plan.run_async(partial(_taking, put, room, reactions=self._reactions))

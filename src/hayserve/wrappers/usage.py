@@ -74,10 +74,12 @@ class UsageTracer(Tracer):
         run = current_run.get() or RunContext("")
         if run.is_stopped:
             raise RunEnded
-        before, run.stage = run.stage, _stage(operation_name, tags or {}) or run.stage
         parent = parent_span.inner if isinstance(parent_span, UsageSpan) else parent_span
         outer = _open_span.get()
-        with self._inner.trace(operation_name, tags=tags, parent_span=parent) as span:
+        with (
+            self._inner.trace(operation_name, tags=tags, parent_span=parent) as span,
+            run.in_stage(_stage(operation_name, tags or {})),
+        ):
             # Read here: a tracer around another one of these opens a span in between.
             mine = UsageSpan(span, around=_open_span.get())
             _open_span.set(mine)
@@ -86,14 +88,13 @@ class UsageTracer(Tracer):
             finally:
                 # Not by a token: a generator may be ended in another context than it began in.
                 _open_span.set(outer)
-                run.stage = before
 
     def current_span(self) -> Span | None:
         return self._inner.current_span()
 
 
-def _stage(operation: str, tags: Mapping[str, Any]) -> str:
-    """What a span is about, as people are told; empty for what only holds other spans."""
+def _stage(operation: str, tags: Mapping[str, Any]) -> str | None:
+    """What a span is about, as people are told; None for what only holds other spans."""
     match operation:
         case "haystack.agent.step.llm":
             return "model"
@@ -102,7 +103,7 @@ def _stage(operation: str, tags: Mapping[str, Any]) -> str:
         case "haystack.component.run":
             return f"component: {tags.get('haystack.component.name')}"
         case _:
-            return ""
+            return None
 
 
 def count_usage() -> None:
