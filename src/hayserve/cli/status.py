@@ -30,6 +30,7 @@ def _show_one(given: Status, one: dict[str, Any]) -> None:
         show.as_json(one)
     else:
         tables.deployments([one])
+        _show_blocked(one)
     if one.get("state") == "Failed":
         raise typer.Exit(1)
 
@@ -39,10 +40,25 @@ def _show_all(url: str, answer: Answer) -> None:
     listed: list[dict[str, Any]] = answer.get("deployments", [])
     if listed:
         tables.deployments(listed)
+        for one in listed:
+            _show_blocked(one)
     else:
         show.text("No pipelines currently deployed")
     if serving := answer.get("workers"):
         _show_workers(serving)
+
+
+def _show_blocked(one: Mapping[str, Any]) -> None:
+    blocked: Mapping[str, Any] = one.get("blocked") or {}
+    count = blocked.get("count", 0)
+    if not count:
+        return
+    times = "once" if count == 1 else f"{count} times"
+    where = " It runs on one of its own." if one.get("own_loop") else ""
+    show.text(
+        f"{one.get('name')!r} held an event loop up {times}, for up to "
+        f"{blocked.get('longest_seconds', 0):g} s.{where} The log shows where."
+    )
 
 
 def _show_workers(serving: list[Mapping[str, Any]]) -> None:

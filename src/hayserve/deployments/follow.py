@@ -75,6 +75,7 @@ class Follower:
         self._leads = leads
         self._limiter = anyio.Semaphore(limits.at_once)
         self._loads: dict[Key, Load] = {}
+        self._to_move: list[Load] = []
         self._answered: dict[int, str] = {}
         self._reported: Mapping[str, str] = {}
         self._failed: Mapping[str, str] = {}
@@ -119,8 +120,8 @@ class Follower:
         one = self._loads[served.name, served.number]
         if not one.was_moved:
             one.was_moved = True
-            assert self._tasks is not None
-            self._tasks.start_soon(self._move, one)
+            self._to_move.append(one)
+            self._pulse.beat()
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Follow until cancelled; started when it is known what is to be loaded."""
@@ -168,6 +169,7 @@ class Follower:
         self._load_what_is_missing(wanted)
         self._serve(snapshot)
         self._drop_what_is_not(wanted)
+        self._begin_moves()
         held = [change for change in snapshot.open_changes if change.stage == "holding"]
         self._note_held(held)
         self._registry.hold({name for change in held for name in self._names_of(change)})
@@ -272,13 +274,14 @@ class Follower:
             await self._throw_away(one)
         self._pulse.beat()
 
+    def _begin_moves(self) -> None:
+        while self._to_move:
+            assert self._tasks is not None
+            self._tasks.start_soon(self._move, self._to_move.pop())
+
     async def _move(self, before: Load) -> None:
         key, one = _key(before.revision), Load(before.revision, apart=True)
-        try:
-            await self._load(one)
-        except BaseException:
-            one.files.close()
-            raise
+        await self._load(one)
         served = self._registry.find(key[0])
         is_served = served is not None and (served.name, served.number) == key
         if is_served and served is not None and isinstance(one.result, Deployment):

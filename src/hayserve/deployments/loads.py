@@ -1,5 +1,6 @@
 """A revision that is being loaded to be served, or was."""
 
+import asyncio
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,9 @@ class Load:
         try:
             self.result = await self._loaded(source, seconds=seconds)
             return
+        except asyncio.CancelledError:
+            self.files.close()
+            raise
         except HayserveError as error:
             failure = error
         except TimeoutError:

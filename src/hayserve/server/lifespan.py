@@ -90,6 +90,7 @@ class Lifespan:
             await stack.enter_async_context(self._parts.executor.running())
             await stack.enter_async_context(self._parts.everywhere.running())
             tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.enter_context(self._parts.watchdog.running())
             await tasks.start(self._serve)
             yield
             tasks.cancel_scope.cancel()

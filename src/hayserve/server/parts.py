@@ -28,6 +28,7 @@ from hayserve.runs.answers import Answers
 from hayserve.runs.everywhere import RunsEverywhere
 from hayserve.runs.execute import Executor
 from hayserve.runs.once import Once
+from hayserve.server.watchdog import Watchdog
 from hayserve.settings import Settings
 from hayserve.storage.database import Database
 
@@ -47,6 +48,7 @@ class Parts:
         follower: Brings that to what should be served.
         retirements: Closes what is not served any more.
         executor: Runs it.
+        watchdog: Notices when that holds the event loop up.
         everywhere: What runs, on all workers.
         once: Knows the answers of requests with a key, so that they are not run twice.
         prover: Tries out what is to be served; None tries nothing out.
@@ -63,6 +65,7 @@ class Parts:
     follower: Follower
     retirements: Retirements
     executor: Executor
+    watchdog: Watchdog
     everywhere: RunsEverywhere
     once: Once
     prover: Prover | None
@@ -98,23 +101,26 @@ def parts_of(
     seconds = settings.setup_timeout
     rollout = Rollout(books.ledger, members=members, pulse=pulse, load_seconds=seconds)
     deployer = _deployer(registry, books, rollout=rollout, prover=prover, rules=rules)
+    follower = Follower(
+        registry,
+        ledger=books.ledger,
+        members=members,
+        source=books.source,
+        pulse=pulse,
+        retire=retirements.retire,
+        limits=LoadLimits(seconds, _at_once(settings)),
+        leads=rollout.leads,
+    )
+    blocking = settings.blocking_seconds
     return Parts(
         database=database,
         members=members,
         pulse=pulse,
         registry=registry,
-        follower=Follower(
-            registry,
-            ledger=books.ledger,
-            members=members,
-            source=books.source,
-            pulse=pulse,
-            retire=retirements.retire,
-            limits=LoadLimits(seconds, _at_once(settings)),
-            leads=rollout.leads,
-        ),
+        follower=follower,
         retirements=retirements,
         executor=executor,
+        watchdog=Watchdog(registry, executor, seconds=blocking, move=follower.move),
         everywhere=RunsEverywhere(executor, database=database, members=members, pulse=pulse),
         once=_once(settings, database, members),
         prover=prover,

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,10 +29,14 @@ class OwnLoop:
         name: Whose it is, for the log and the names of threads.
     """
 
+    computed: Callable[[], float]
+    """How long its thread has computed, in seconds."""
+
     def __init__(self, name: str) -> None:
         kind = cast(Callable[[], asyncio.AbstractEventLoop], type(asyncio.get_running_loop()))
         self.loop = kind()
         self._name = name
+        self.computed = time.process_time
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_ending = False
         self._thread = threading.Thread(
@@ -77,6 +83,7 @@ class OwnLoop:
         self.loop.stop()
 
     def _live(self) -> None:
+        self.computed = computed_here()
         try:
             while not self._is_ending:
                 self._survive(self.loop.run_forever)
@@ -99,6 +106,16 @@ class OwnLoop:
             await asyncio.wait(others, timeout=SECONDS_TO_END)
         with suppress(TimeoutError):
             await asyncio.wait_for(self.loop.shutdown_asyncgens(), SECONDS_TO_END)
+
+
+def computed_here() -> Callable[[], float]:
+    """A clock that says, in any thread, how long this one has computed, in seconds.
+
+    Where there is no such clock, that of the process.
+    """
+    if not hasattr(time, "pthread_getcpuclockid"):  # pragma: no cover - Linux has it
+        return time.process_time
+    return partial(time.clock_gettime, time.pthread_getcpuclockid(threading.get_ident()))
 
 
 async def on(own: OwnLoop | None, work: Coroutine[Any, Any, R]) -> R:

@@ -76,6 +76,9 @@ class Rest:
             await call.answer(_encoded(live, first.result, signature))
             return
         response = _response(live, events, asks_for_events=_asks_for_events(call))
+        if method.loop is not None and isinstance(first, RunFinished):
+            await method.loop.answer(response, call.scope, receive=call.receive, send=call.send)
+            return
         await response(call.scope, call.receive, call.send)
 
 
