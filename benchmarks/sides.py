@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,14 +131,21 @@ class Stage:
 
     def _floor(self, scenario: Standing, ours: Server) -> Iterator[Side]:
         if scenario.recorded is not None:
-            answer = self.folder / "answer"
-            with suppress(httpx2.HTTPError):  # then the floor does not start, and says so
-                answer.write_bytes(_recorded(ours, scenario.recorded(ours)))
-            server = Server(FLOOR, self.folder / UNDER)
-            variables = {"FLOOR_ANSWER": str(answer)}
-            yield self._serving(server, scenario, label=UNDER, variables=variables)
+            yield self._recorded_floor(scenario, ours, scenario.recorded(ours))
         if scenario.bare:
             yield Side(UNDER, lambda: bare(scenario.bare, seconds=self.seconds))
+
+    def _recorded_floor(self, scenario: Standing, ours: Server, calls: Calls) -> Side:
+        answer = self.folder / "answer"
+        try:
+            answer.write_bytes(_recorded(ours, calls))
+        except httpx2.HTTPError as error:
+            side = Side(UNDER, dict)
+            side.give_up(Failed(f"hayserve gave no answer to record: {error}"))
+            return side
+        server = Server(FLOOR, self.folder / UNDER)
+        variables = {"FLOOR_ANSWER": str(answer)}
+        return self._serving(server, scenario, label=UNDER, variables=variables)
 
 
 def _recorded(server: Server, calls: Calls) -> bytes:
@@ -146,6 +153,7 @@ def _recorded(server: Server, calls: Calls) -> bytes:
     headers = {"content-type": "application/json"}
     url = server.url + calls.path
     answer = httpx2.post(url, content=calls.body, headers=headers, timeout=60)
+    answer.raise_for_status()
     return answer.headers["content-type"].encode() + b"\n" + answer.content
 
 
