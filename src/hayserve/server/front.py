@@ -49,13 +49,14 @@ class Front:
             await endpoint(scope, receive, send)
         except ClientDisconnect:
             return
-        except Exception as error:
+        except (HayserveError, HTTPException) as error:
             if _has_begun(scope):
                 raise  # nothing can be added to an answer that is under way
-            response = await _answer_to(error, Request(scope, receive))
-            await response(scope, receive, send)
-            if not isinstance(error, HayserveError | HTTPException):
-                raise  # for the log of the web server
+            await _answer(error, scope, receive, send=send)
+        except Exception as error:
+            if not _has_begun(scope):
+                await _answer(error, scope, receive, send=send)
+            raise  # for the log of the web server
 
     def _endpoint(self, scope: Scope) -> RunEndpoint | None:
         if scope["method"] != "POST":
@@ -70,6 +71,11 @@ class Front:
                 scope["path_params"] = {"name": name}
                 return self._of_deployments
         return found
+
+
+async def _answer(error: Exception, scope: Scope, receive: Receive, *, send: Send) -> None:
+    response = await _answer_to(error, Request(scope, receive))
+    await response(scope, receive, send)
 
 
 async def _answer_to(error: Exception, request: Request) -> Response:
