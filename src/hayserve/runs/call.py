@@ -7,7 +7,7 @@ from typing import Any
 from hayserve.events import StreamOpened, TextDelta
 from hayserve.runs.channel import Channel
 from hayserve.runs.run import Run
-from hayserve.wrappers.items import Items, stream_in
+from hayserve.wrappers.items import Items, plain_text, stream_in
 from hayserve.wrappers.streaming import AsyncPipelineStream, PipelineStream
 
 
@@ -105,8 +105,8 @@ def _emitter(channel: Channel) -> Callable[[object], None]:
     events_of, emit = Items().events_of, channel.emit
 
     def put(item: object) -> None:
-        if type(item) is str:  # most items are, and this is done for every token
-            emit(TextDelta(item))
+        if text := plain_text(item):  # as of most items, and this is done for every token
+            emit(TextDelta(text))
             return
         for event in events_of(item):
             emit(event)

@@ -38,6 +38,17 @@ def stream_in(value: object) -> Stream | None:
     return None
 
 
+def plain_text(item: object) -> str:
+    """The text that is all there is to an item, as it is for nearly all; else empty."""
+    if type(item) is str:
+        return item
+    if type(item) is not StreamingChunk:
+        return ""
+    if item.reasoning or item.tool_calls or item.tool_call_result or item.finish_reason:
+        return ""
+    return item.content
+
+
 class Items:
     """Translates the items of one stream; keeps the tool calls that are still incomplete."""
 
@@ -57,9 +68,6 @@ class Items:
         return [_object(item)]
 
     def _chunk(self, chunk: StreamingChunk) -> list[Delta]:
-        about = chunk.reasoning or chunk.tool_calls or chunk.tool_call_result
-        if not (about or chunk.finish_reason):
-            return [events.TextDelta(chunk.content)] if chunk.content else []
         found: list[Delta] = []
         if chunk.reasoning:
             found.append(events.ReasoningDelta(chunk.reasoning.reasoning_text))
