@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
-from types import coroutine
+from contextvars import copy_context
+from types import TracebackType
 from typing import Any, Protocol
 
 import anyio
@@ -32,7 +33,7 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-_SSE_RAW_HEADERS = _raw(SSE_HEADERS)
+_SSE_RAW_HEADERS = tuple(_raw(SSE_HEADERS))
 
 
 class Encoder(Protocol):
@@ -63,7 +64,8 @@ class EventStreamResponse(Response):
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.raw_headers = _SSE_RAW_HEADERS if headers is SSE_HEADERS else _raw(headers)
+        # A list of its own: middleware adds to it.
+        self.raw_headers = [*_SSE_RAW_HEADERS] if headers is SSE_HEADERS else _raw(headers)
         self._live = live
         self._opening = opening
         self._encoder = encoder
@@ -72,7 +74,12 @@ class EventStreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
-            await send(start)
+            try:
+                await send(start)
+            except OSError:
+                if not self._live.run.survives:
+                    raise
+                send = _to_nobody
             if has_closed(self._opening):  # as of an answer that is a plain text
                 body = b"".join(map(self._encoder.encode, self._opening))
                 await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -108,17 +115,18 @@ class Sending:
         return self._task is not None
 
     def begin(self, message: Message, then: Callable[[BaseException | None], None]) -> None:
-        """Send a message; `then` is called when it is sent, with the error if that failed."""
+        """Send a message; `then` is called when it is sent, with the error if that failed.
+
+        Raises:
+            Exception: It has failed already.
+        """
         sending: Coroutine[Any, Any, None] = self._send(message)  # type: ignore[assignment]
         rest: Awaitable[None] = sending
         if self._is_direct:
             try:
-                rest = _rest_of(sending, sending.send(None))
+                rest = _Rest(sending, sending.send(None))
             except StopIteration:
                 then(None)
-                return
-            except Exception as error:  # noqa: BLE001 - of the web server: handed on
-                then(error)
                 return
         self._task = asyncio.get_running_loop().create_task(_awaited(rest))
         self._task.add_done_callback(lambda task: self._end(task, then))
@@ -144,19 +152,29 @@ async def _awaited(rest: Awaitable[None]) -> None:
     await rest
 
 
-@coroutine
-def _rest_of(begun: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
-    """Await what a coroutine waits for that was begun by hand, and then the rest of it."""
-    try:
-        while True:
-            try:
-                value = yield waits_for
-            except BaseException as error:  # noqa: BLE001 - its own to handle
-                waits_for = begun.throw(error)
-            else:
-                waits_for = begun.send(value)
-    except StopIteration:
-        return
+class _Rest(Generator[Any, Any, None]):
+    """What is left of a coroutine that was begun by hand, and that waits for something."""
+
+    def __init__(self, begun: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._begun = begun
+        self._waits_for = waits_for
+        self._is_handed_over = False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self
+
+    def send(self, value: Any, /) -> Any:
+        if self._is_handed_over:
+            return self._begun.send(value)
+        self._is_handed_over = True
+        return self._waits_for
+
+    def throw(self, typ: Any, val: Any = None, _: TracebackType | None = None, /) -> Any:
+        return self._begun.throw(typ if val is None else val)
+
+
+async def _to_nobody(_: Message) -> None:
+    """Where the stream of a run goes whose client has left and which is to go on."""
 
 
 class Writing:
@@ -201,14 +219,16 @@ class Writing:
 
     def _write_more(self) -> None:
         if not self._sending.is_busy and not self._ended.done():
-            self._write(self._live.channel.take())
+            self._try(lambda: self._write(self._live.channel.take()))
+
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except Exception as error:  # noqa: BLE001 - of middleware: raised where this is awaited
+            self._end(error)
 
     def _write(self, events: Sequence[Event]) -> None:
-        try:
-            body = b"".join(map(self._encode, events))
-        except Exception as error:  # noqa: BLE001 - raised where the response is awaited
-            self._end(error)
-            return
+        body = b"".join(map(self._encode, events))
         self._has_said_its_end = has_closed(events)
         if body or self._has_said_its_end:
             self._put(body)
@@ -217,9 +237,14 @@ class Writing:
         self._wrote_at = self._loop.time()
         more = not self._has_said_its_end
         message = {"type": "http.response.body", "body": body, "more_body": more}
-        self._sending.begin(message, self._sent)
+        try:
+            self._sending.begin(message, self._sent)
+        except OSError as error:
+            self._sent(error)
 
     def _sent(self, error: BaseException | None) -> None:
+        if isinstance(error, OSError) and self._live.run.survives:
+            self._sending, error = Sending(_to_nobody, is_direct=True), None
         if error is not None:
             self._live.cancel("the client left")
             self._end(None if isinstance(error, OSError) else error)
@@ -243,7 +268,7 @@ class Writing:
             if self._live.closing is not None and silent >= STALLED_SECONDS:
                 self._end(None)
         elif silent >= KEEP_ALIVE_SECONDS and self._keep_alive:
-            self._put(self._keep_alive)
+            self._try(lambda: self._put(self._keep_alive))
             silent = 0.0
         wait = max(KEEP_ALIVE_SECONDS - silent, KEEP_ALIVE_SECONDS / 3)
         self._timer = self._loop.call_later(wait, self._look)
@@ -277,6 +302,7 @@ class Leaving:
         self._receive = receive
         self._live = live
         self._task: asyncio.Task[None] | None = None
+        self._context = copy_context()
         if not live.run.survives:
             live.when_lasting = self._begin
 
@@ -287,7 +313,8 @@ class Leaving:
             self._task.cancel()
 
     def _begin(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._listen())
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._listen(), context=self._context)
 
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
