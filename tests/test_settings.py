@@ -32,6 +32,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "body_timeout": ("3", 3.0),
     "blocking_seconds": ("0.2", 0.2),
     "idempotency_hours": ("48", 48),
+    "lean_openai": ("true", True),
     "show_tracebacks": ("1", True),
     "graceful_shutdown_timeout": ("7", 7),
     "startup_deploy_strategy": ("sequential", "sequential"),

@@ -138,6 +138,10 @@ class Settings(BaseSettings):
     streaming_components: str = Field(
         "", description="Which components stream by default: none for the last, `all`, or names."
     )
+    lean_openai: bool = Field(
+        default=False,
+        description="Haystack's `OpenAIChatGenerator` is replaced by the lean one that costs less.",
+    )
     show_tracebacks: bool = Field(
         default=False, description="Callers get the traceback of a wrapper that failed."
     )

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from haystack import Pipeline
 
 from hayserve import BasePipelineWrapper
 from hayserve.deployments.load import load
+from hayserve.deployments.retire import retire
 from hayserve.deployments.target import Target, targets_at
 from hayserve.errors import DeployRefused
 from hayserve.wrappers.run_limits import RunLimits
@@ -282,3 +284,101 @@ async def test_a_wrapper_may_mean_another_thing_by_limits() -> None:
     other = type("Other", (Greeter,), {"limits": ["of", "its", "own"]})
     for thing in (Other, other):
         assert (await load(Target("it", "thing", Path(), thing=thing))).limits == RunLimits()
+
+
+ASYNC = """
+    import asyncio, threading
+
+    class PipelineWrapper(BasePipelineWrapper):
+        own_loop = {own_loop}
+
+        async def setup(self) -> None:
+            self.threads = [threading.current_thread()]
+            {then}
+
+        async def run_api_async(self) -> str:
+            return "x"
+
+        async def teardown(self) -> None:
+            print(threading.current_thread().name)
+"""
+
+
+async def loop_ends(name: str) -> None:
+    with anyio.fail_after(10):
+        while any(  # noqa: ASYNC110 - nothing else tells
+            one.name == f"hayserve loop of {name}" for one in threading.enumerate()
+        ):
+            await anyio.sleep(0.005)
+
+
+@pytest.mark.parametrize(("own_loop", "apart"), [("True", False), ("False", True)])
+async def test_async_code_is_set_up_and_torn_down_on_a_loop_of_its_own(
+    tmp_path: Path, own_loop: str, *, apart: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file_with(tmp_path, ASYNC.format(own_loop=own_loop, then=""), "pipeline_wrapper.py")
+    loaded = await load(Target("own", "folder", tmp_path), apart=apart)
+    assert loaded.loop is not None
+    assert vars(loaded.wrapper)["threads"] == [loaded.loop.thread]
+    assert loaded.can.api is not None
+    assert loaded.can.api.loop is loaded.loop
+    await retire(loaded)
+    await loop_ends("own")
+    assert capsys.readouterr().out == "hayserve loop of own\n"
+
+
+async def test_without_a_word_async_code_is_set_up_on_the_loop_of_the_server(
+    tmp_path: Path,
+) -> None:
+    file_with(tmp_path, ASYNC.format(own_loop="1", then=""), "pipeline_wrapper.py")
+    loaded = await load(Target("own", "folder", tmp_path))
+    assert loaded.loop is None
+    assert vars(loaded.wrapper)["threads"] == [threading.current_thread()]
+
+
+async def test_the_loop_of_what_is_refused_or_given_up_ends(tmp_path: Path) -> None:
+    failing = ASYNC.format(own_loop="True", then="raise ValueError('no')")
+    file_with(tmp_path, failing, "pipeline_wrapper.py")
+    with pytest.raises(DeployRefused, match="ValueError: no"):
+        await load(Target("own", "folder", tmp_path))
+    await loop_ends("own")
+    hanging = ASYNC.format(own_loop="True", then="await asyncio.Event().wait()")
+    file_with(tmp_path, hanging, "pipeline_wrapper.py")
+    with anyio.move_on_after(0.5) as patience:
+        await load(Target("own", "folder", tmp_path))
+    assert patience.cancelled_caught
+    await loop_ends("own")
+
+
+LEAN = """
+    from haystack.components.agents import Agent
+    from haystack.components.generators.chat import OpenAIChatGenerator
+    from haystack.utils import Secret
+
+    class PipelineWrapper(BasePipelineWrapper):
+        lean_openai = {lean_openai}
+
+        def setup(self) -> None:
+            model = OpenAIChatGenerator(api_key=Secret.from_token("key"))
+            self.agent = Agent(chat_generator=model)
+
+        def run_api(self) -> str:
+            return type(self.agent.chat_generator).__name__
+"""
+
+
+@pytest.mark.parametrize(
+    ("lean_openai", "asked", "kind"),
+    [
+        ("True", False, "LeanOpenAIChatGenerator"),
+        ("False", True, "LeanOpenAIChatGenerator"),
+        ("'yes'", False, "OpenAIChatGenerator"),
+    ],
+)
+async def test_generators_are_made_lean_where_that_is_asked_for(
+    tmp_path: Path, lean_openai: str, asked: bool, kind: str
+) -> None:
+    file_with(tmp_path, LEAN.format(lean_openai=lean_openai), "pipeline_wrapper.py")
+    loaded = await load(Target("it", "folder", tmp_path, lean_openai=asked))
+    assert loaded.can.api is not None
+    assert loaded.can.api.function() == kind

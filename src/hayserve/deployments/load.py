@@ -81,6 +81,18 @@ async def _give_up(
 
 
 async def _set_up(wrapper: BasePipelineWrapper, target: Target) -> None:
+    if not (target.lean_openai or type(wrapper).lean_openai is True):
+        await _call_setup(wrapper, target)
+        return
+    # Not at the top: only then is it worth the time that importing OpenAI's package takes.
+    from hayserve.generators import make_lean  # noqa: PLC0415
+
+    make_lean(wrapper)
+    await _call_setup(wrapper, target)
+    make_lean(wrapper)
+
+
+async def _call_setup(wrapper: BasePipelineWrapper, target: Target) -> None:
     with _refusing(target, "setup() of {name!r} failed"):
         arguments = await in_thread(arguments_for, wrapper, target.parameters, name=target.name)
         tell(wrapper, arguments)

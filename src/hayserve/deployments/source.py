@@ -20,11 +20,18 @@ class Source:
         revisions: Where the files of bundles are kept.
         folders: Where they are put so that they can run.
         things: What the program that made the server gave it, by name.
+        lean_openai: Whether the `OpenAIChatGenerator`s of all deployments are made lean.
     """
 
     def __init__(
-        self, revisions: Revisions, folders: CodeFolders, things: Mapping[str, Target]
+        self,
+        revisions: Revisions,
+        folders: CodeFolders,
+        things: Mapping[str, Target],
+        *,
+        lean_openai: bool = False,
     ) -> None:
+        self._lean_openai = lean_openai
         self._revisions = revisions
         self._folders = folders
         self._things = things
@@ -75,6 +82,7 @@ class Source:
             skip_mcp=content.skip_mcp,
             parameters=content.parameters,
             limits=content.limits,
+            lean_openai=self._lean_openai,
             thing=thing,
         )
 

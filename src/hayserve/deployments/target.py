@@ -38,6 +38,8 @@ class Target:
         thing: The agent, pipeline or wrapper itself, for kind "thing".
         parameters: What its `setup()` is given, by name.
         limits: The limits of its runs; what is None is as the wrapper or the settings say.
+        lean_openai: Whether its `OpenAIChatGenerator`s are made lean; if not, the wrapper's class
+            may say so.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Target:
     thing: object = None
     parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     limits: RunLimits = NO_LIMITS
+    lean_openai: bool = False
 
 
 def targets_at(text: str, *, origin: Origin = "command line") -> list[Target]:

@@ -147,7 +147,8 @@ def database_url(settings: Settings) -> str:
 
 def _books(settings: Settings, database: Database, things: Mapping[str, Target]) -> Books:
     revisions = Revisions(database)
-    source = Source(revisions, CodeFolders(settings.data_dir / "bundles"), things)
+    folders = CodeFolders(settings.data_dir / "bundles")
+    source = Source(revisions, folders, things, lean_openai=settings.lean_openai)
     return Books(Ledger(database), Declarations(database), revisions, source)
 
 

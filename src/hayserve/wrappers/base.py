@@ -68,6 +68,13 @@ class BasePipelineWrapper(ABC):
     server is moved to one of its own anyway, until it is loaded the next time.
     """
 
+    lean_openai: ClassVar[bool] = False
+    """Whether its `OpenAIChatGenerator`s are replaced by lean ones, which cost less.
+
+    They are looked for in its attributes, and in the agents and pipelines there, before and after
+    `setup()`. The setting `lean_openai` does the same for all deployments.
+    """
+
     limits: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Limits of its runs, such as `{"max_runs": 4, "run_timeout": 60}`.
 
