@@ -301,6 +301,9 @@ async def test_a_thing_is_served_by_those_that_have_it(sqlite_url: str, tmp_path
         one.ledger.activate(plan, coordinator="somebody")
         for each in (one, other):
             await each.parts.follower.settled()
+        one.parts.follower.move("it")  # nobody else can make it
+        await one.parts.follower.settled()
+        assert one.find("it").loop is None
         assert one.says("it") == "memory"
         with pytest.raises(NotFound, match="this process was not given it"):
             other.find("it")
@@ -333,3 +336,59 @@ async def test_what_could_not_be_loaded_is_tried_again(
         go.write_text("")
         await until(lambda: one.says("it") == "one")
         assert one.parts.registry.failed() == []
+
+
+async def test_what_is_moved_is_served_on_a_loop_of_its_own_and_the_old_one_ends(
+    tmp_path: Path,
+) -> None:
+    async with worker("sqlite://", tmp_path) as one:
+        await one.deploy("it", "one", aliases=("gpt",))
+        before = one.find("it")
+        before.blocked.note(2.5, is_new=True)
+        before.uses.take()
+        one.parts.follower.move("gpt")
+        one.parts.follower.move("it")
+        await until(lambda: one.find("gpt").loop is not None)
+        after = one.find("it")
+        assert (after.number, after.names) == (1, ("it", "gpt"))
+        assert after.blocked is before.blocked
+        assert closed(tmp_path) == []
+        before.uses.give_back()
+        await until(lambda: closed(tmp_path) == ["one"])
+        one.parts.follower.move("it")
+        one.parts.follower.move("nothing")
+        await one.parts.follower.settled()
+        assert one.find("it") is after
+        await one.deploy("it", "two", overwrite=True)
+        assert one.find("it").loop is None
+        await until(lambda: closed(tmp_path) == ["one", "one"])
+        assert after.loop is not None
+        await until(after.loop.loop.is_closed)
+
+
+async def test_what_cannot_be_loaded_again_stays_where_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with worker("sqlite://", tmp_path) as one:
+        await one.deploy("it", "one", setup=f"Path({str(tmp_path / 'first')!r}).mkdir()")
+        one.parts.follower.move("it")
+        await until(lambda: "not_loaded" in caplog.text)
+        await one.parts.follower.settled()
+        assert one.find("it").loop is None
+        assert one.says("it") == "one"
+
+
+async def test_what_is_replaced_while_it_is_moved_is_not_served_again(tmp_path: Path) -> None:
+    async with worker("sqlite://", tmp_path) as one:
+        await one.deploy("it", "one", setup=waiting_for(tmp_path / "go"))
+        (tmp_path / "go").unlink()
+        one.parts.follower.move("it")
+        await one.deploy("it", "two", overwrite=True)
+        (tmp_path / "go").touch()
+        await until(lambda: closed(tmp_path) == ["one", "one"])
+        assert one.says("it") == "two"
+
+
+def waiting_for(file: Path) -> str:
+    file.touch()
+    return f"while not Path({str(file)!r}).exists(): time.sleep(0.005)"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import pytest
 
 from hayserve import BasePipelineWrapper
@@ -51,3 +52,13 @@ async def test_a_database_that_does_not_answer_is_asked_again(
     await one.carry_out(cast(Source, source), seconds=10)
     assert isinstance(one.result, Deployment)
     assert (one.result.number, source.asked) == (3, 3)
+
+
+@pytest.mark.anyio
+async def test_a_load_that_is_given_up_holds_no_files() -> None:
+    one, source, given_back = Load(REVISION), Wavering(), list[str]()
+    one.files.callback(given_back.append, "files")
+    with anyio.move_on_after(0.01):
+        await one.carry_out(cast(Source, source), seconds=10)
+    assert one.result is None
+    assert given_back == ["files"]

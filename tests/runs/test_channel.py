@@ -1,5 +1,6 @@
 """How events get from the code that makes them to the one that sends them on."""
 
+import asyncio
 import threading
 
 import anyio
@@ -19,6 +20,7 @@ from hayserve.events import (
     ToolStarted,
 )
 from hayserve.runs.channel import Channel, ChannelClosed
+from hayserve.wrappers.own_loop import OwnLoop
 
 HALF = "x" * 500
 
@@ -187,3 +189,44 @@ async def test_closing_wakes_threads_and_tasks_that_wait() -> None:
 
 def test_no_component_takes_a_closed_channel_for_a_failure() -> None:
     assert not issubclass(ChannelClosed, Exception)
+
+
+@pytest.mark.anyio
+async def test_a_writer_on_a_loop_of_its_own_waits_for_room_there() -> None:
+    channel, own = Channel(capacity=1000), OwnLoop("it")
+    full = threading.Event()
+
+    async def write() -> None:
+        channel.write_here()
+        for number in range(6):
+            channel.emit(TextDelta(HALF))
+            channel.emit(TextDelta(str(number)))  # it never waits there
+            if channel.is_full:
+                asyncio.get_running_loop().call_soon(full.set)  # so that loop goes on
+                await channel.room()
+
+    own.start(write())
+    await anyio.to_thread.run_sync(full.wait)
+    got: list[str] = []
+    while len(got) < 12:
+        got += texts(await channel.receive())
+    assert [text for text in got if text != HALF] == list("012345")
+    own.close()
+
+
+@pytest.mark.anyio
+async def test_a_writer_whose_loop_has_ended_keeps_no_reader() -> None:
+    channel, own = Channel(capacity=100), OwnLoop("it")
+
+    async def write() -> None:
+        channel.write_here()
+        channel.emit(TextDelta(HALF))
+        await channel.room()
+
+    own.start(write())
+    assert texts(await channel.receive()) == [HALF]
+    channel.emit(TextDelta(HALF))
+    own.start(channel.room())
+    own.close()
+    await anyio.to_thread.run_sync(own.thread.join)
+    assert texts(await channel.receive()) == [HALF]

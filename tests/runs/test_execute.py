@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,8 +26,10 @@ from hayserve.events import (
     Usage,
 )
 from hayserve.runs.execute import Executor
+from hayserve.runs.run import Run
 from hayserve.wrappers.base import SSEStream
 from hayserve.wrappers.context import current_run
+from hayserve.wrappers.own_loop import OwnLoop
 from hayserve.wrappers.streaming import async_streaming_generator, streaming_generator
 from hayserve.wrappers.usage import count_usage
 from runs.running import events_of, executing, own, run_of
@@ -470,3 +474,99 @@ async def test_a_run_without_a_model_has_no_usage() -> None:
     [closing] = await events_of(lambda: chat(("shout", Shout())).run({"query": "a"}))
     assert isinstance(closing, RunFinished)
     assert closing.usage is None
+
+
+@asynccontextmanager
+async def apart(function: Callable[..., Any], /) -> AsyncGenerator[Run]:
+    """A run on an event loop of its deployment's own."""
+    own, run = OwnLoop("it"), run_of(function)
+    run.method = replace(run.method, loop=own)
+    yield run
+    own.close()
+    await anyio.to_thread.run_sync(own.thread.join)
+
+
+async def thread_names() -> AsyncGenerator[str]:
+    yield threading.current_thread().name
+
+
+def names_in_a_thread() -> Generator[str]:
+    yield threading.current_thread().name
+
+
+@pytest.mark.anyio
+async def test_async_code_runs_on_its_deployments_own_loop() -> None:
+    async def in_a_thread() -> Any:
+        return names_in_a_thread()
+
+    async def where() -> str:
+        return threading.current_thread().name
+
+    def from_a_thread() -> Any:
+        return thread_names()
+
+    async with executing() as executor:
+        own = [StreamOpened(), TextDelta("hayserve loop of it"), RunFinished()]
+        for function, said in (
+            (where, [RunFinished("hayserve loop of it")]),
+            (thread_names, own),
+            (from_a_thread, own),
+            (in_a_thread, [StreamOpened(), TextDelta("hayserve run"), RunFinished()]),
+        ):
+            async with apart(function) as run:
+                assert await executor.start(run).all_events() == said
+
+
+@pytest.mark.anyio
+async def test_a_failure_on_its_own_loop_is_the_runs() -> None:
+    async def fail() -> None:
+        raise ValueError("no")
+
+    async with executing() as executor, apart(fail) as run:
+        [failed] = await executor.start(run).all_events()
+        assert isinstance(failed, RunFailed)
+        assert failed.error.message.endswith("ValueError: no.")
+
+
+@pytest.mark.anyio
+async def test_a_run_on_its_own_loop_is_cancelled_there_and_counts_until_it_ended() -> None:
+    begun, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    async def slow_to_end() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.to_thread(go.wait)
+            ended.set()
+
+    async with executing() as executor, apart(slow_to_end) as run:
+        live = executor.start(run)
+        assert executor.run_of(run.id) is run
+        await anyio.to_thread.run_sync(begun.wait)
+        assert live.cancel()
+        assert await live.all_events() == [RunCancelled("cancelled")]
+        assert run.uses.count == 1
+        go.set()
+        await run.uses.wait_unused()
+        assert ended.is_set()
+        assert executor.run_of(run.id) is None
+
+
+@pytest.mark.anyio
+async def test_a_run_that_is_cancelled_before_its_own_loop_came_to_it_never_begins() -> None:
+    go, ran = threading.Event(), list[str]()
+
+    async def never() -> None:
+        ran.append("it")
+
+    async def hold() -> None:
+        go.wait()
+
+    async with executing() as executor, apart(never) as run:
+        assert run.method.loop is not None
+        run.method.loop.start(hold())
+        executor.start(run).cancel()
+        go.set()
+        await run.uses.wait_unused()
+    assert ran == []

@@ -95,8 +95,6 @@ def _module(frame: FrameType) -> str:
 
 def _run_id(task: asyncio.Task[object]) -> str | None:
     # A task that a run has started has the run's context. Only newer Pythons show it.
-    for thing in gc.get_referents(task):
-        if isinstance(thing, Context):
-            context = thing.get(current_run)
-            return context.run_id if context else None
-    return None  # pragma: no cover - every task has one
+    contexts = (thing for thing in gc.get_referents(task) if isinstance(thing, Context))
+    runs = [context.get(current_run) for context in contexts]
+    return next((run.run_id for run in runs if run is not None), None)

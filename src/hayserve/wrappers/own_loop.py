@@ -94,8 +94,7 @@ class OwnLoop:
     def _survive(self, run: Callable[[], object]) -> None:
         try:
             run()
-        except BaseException:
-            # A task of the wrapper's own raised what asyncio hands on: `SystemExit`, for one.
+        except BaseException:  # user code: anything can come out of it
             logger.exception("own_loop_interrupted", extra={"deployment": self._name})
 
     async def _end(self) -> None:

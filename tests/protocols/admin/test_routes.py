@@ -440,6 +440,8 @@ def test_status_lists_what_is_served_in_hayhooks_shape(server: Server) -> None:
             "capabilities": ["run_api", "chat_completion", "mcp_eligible", "a2a_eligible"],
             "aliases": ["b"],
             "limits": {},
+            "own_loop": False,
+            "blocked": {"count": 0, "longest_seconds": 0.0},
             "revision": 1,
             "digest": digest,
             "origin": "deployed",

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Generator
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -627,3 +628,17 @@ def test_whatever_a_wrapper_raises_is_one_answer_and_the_others_go_on(
             assert answer.json()["code"] == "wrapper_failed"
         assert client.http.post("/stream/run", json={}).text.startswith("one\n[error] ")
         assert client.http.get("/readyz").status_code == 200
+
+
+def test_a_response_of_a_deployment_with_its_own_loop_is_sent_from_there() -> None:
+    class Apart(Wrapper):
+        own_loop = True
+
+        async def run_api_async(self) -> StreamingResponse:
+            async def names() -> AsyncGenerator[str]:
+                yield threading.current_thread().name
+
+            return StreamingResponse(names())
+
+    with serve(it=Apart()) as client:
+        assert post(client, json={}).text == "hayserve loop of it"
