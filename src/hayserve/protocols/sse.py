@@ -17,6 +17,9 @@ from hayserve.runs.live import LiveRun, has_closed
 GRACE_SECONDS = 5.0
 KEEP_ALIVE_SECONDS = 15.0
 FAREWELL_SECONDS = 1.0
+# Where the state of a request has, as a pair, the `send` of a layer that has done all it does when
+# a response has started, and the one behind it.
+SENDS = "sends"
 # How long a client may take nothing after its run has ended.
 STALLED_SECONDS = 30.0
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -84,12 +87,12 @@ class EventStreamResponse(Response):
                 body = b"".join(map(self._encoder.encode, self._opening))
                 await send({"type": "http.response.body", "body": body, "more_body": False})
                 return
-            # Under a web server of others, `send` may need to be called in a task.
-            sending = Sending(send, is_direct=EXTENSION in scope.get("extensions", {}))
-            writing = Writing(self._live, self._encoder, sending, keep_alive=self._keep_alive)
+            writing = Writing(self._live, self._encoder, keep_alive=self._keep_alive)
             leaving = Leaving(receive, self._live)
+            # Under a web server of others, `send` may need to be called in a task.
+            is_direct = EXTENSION in scope.get("extensions", {})
             try:
-                await writing.write_all(self._opening)
+                await writing.write_all(self._opening, _shortest(send, scope), is_direct=is_direct)
             finally:
                 leaving.close()
         finally:
@@ -101,21 +104,24 @@ class Sending:
 
     Args:
         send: The request's.
+        then: Called when a message is sent that had to wait, with the error if that failed.
         is_direct: Whether `send` can be called outside of a task.
     """
 
-    def __init__(self, send: Send, *, is_direct: bool) -> None:
+    def __init__(
+        self, send: Send, then: Callable[[BaseException | None], None], *, is_direct: bool
+    ) -> None:
         self._send = send
+        self._then = then
         self._is_direct = is_direct
-        self._task: asyncio.Task[None] | None = None
+        # While there is one, the client has to take what was sent before anything else is.
+        self.task: asyncio.Task[None] | None = None
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether the client has to take what was sent before anything else is."""
-        return self._task is not None
+    def begin(self, message: Message) -> bool:
+        """Send a message.
 
-    def begin(self, message: Message, then: Callable[[BaseException | None], None]) -> None:
-        """Send a message; `then` is called when it is sent, with the error if that failed.
+        Returns:
+            Whether it is sent; else it waits in a task.
 
         Raises:
             Exception: It has failed already.
@@ -126,26 +132,24 @@ class Sending:
             try:
                 rest = _Rest(sending, sending.send(None))
             except StopIteration:
-                then(None)
-                return
-        self._task = asyncio.get_running_loop().create_task(_awaited(rest))
-        self._task.add_done_callback(lambda task: self._end(task, then))
+                return True
+        self.task = asyncio.get_running_loop().create_task(_awaited(rest))
+        self.task.add_done_callback(self._end)
+        return False
 
-    def _end(
-        self, task: "asyncio.Task[None]", then: Callable[[BaseException | None], None]
-    ) -> None:
-        self._task = None
-        then(None if task.cancelled() else task.exception())
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        self.task = None
+        self._then(None if task.cancelled() else task.exception())
 
     async def wait(self) -> None:
         """Return when the client has taken what was sent."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        if self.task is not None:
+            await asyncio.wait([self.task])
 
     def close(self) -> None:
         """Give up what the client does not take."""
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
 
 async def _awaited(rest: Awaitable[None]) -> None:
@@ -173,6 +177,12 @@ class _Rest(Generator[Any, Any, None]):
         return self._begun.throw(typ if val is None else val)
 
 
+def _shortest(send: Send, scope: Scope) -> Send:
+    """`send` without the layer that only concerns the start of a response."""
+    layer, inner = scope.get("state", {}).get(SENDS, (None, None))
+    return inner if send is layer else send
+
+
 async def _to_nobody(_: Message) -> None:
     """Where the stream of a run goes whose client has left and which is to go on."""
 
@@ -186,24 +196,28 @@ class Writing:
     Args:
         live: The run.
         encoder: Makes bytes of events.
-        sending: Sends them.
         keep_alive: What to send when nothing was said for a while.
     """
 
-    def __init__(
-        self, live: LiveRun, encoder: Encoder, sending: Sending, *, keep_alive: bytes
-    ) -> None:
+    def __init__(self, live: LiveRun, encoder: Encoder, *, keep_alive: bytes) -> None:
         self._live = live
+        self._take = live.channel.take
         self._encode = encoder.encode
-        self._sending = sending
         self._keep_alive = keep_alive
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._has_said_its_end = False
         self._wrote_at = self._loop.time()
 
-    async def write_all(self, opening: Sequence[Event]) -> None:
-        """Return when the closing event was sent, or the client has left."""
+    async def write_all(self, opening: Sequence[Event], send: Send, *, is_direct: bool) -> None:
+        """Return when the closing event was sent, or the client has left.
+
+        Args:
+            opening: The events that were already taken from the run.
+            send: The request's.
+            is_direct: Whether `send` can be called outside of a task.
+        """
+        self._sending = Sending(send, self._sent, is_direct=is_direct)
         self._timer = self._loop.call_later(KEEP_ALIVE_SECONDS, self._look)
         try:
             self._write(opening)
@@ -218,12 +232,11 @@ class Writing:
             self._timer.cancel()
 
     def _write_more(self) -> None:
-        if not self._sending.is_busy and not self._ended.done():
-            self._try(lambda: self._write(self._live.channel.take()))
-
-    def _try(self, write: Callable[[], None]) -> None:
+        """Called for every token of a stream that is not slow."""
+        if self._sending.task is not None or self._ended.done():
+            return
         try:
-            write()
+            self._write(self._take())
         except Exception as error:  # noqa: BLE001 - of middleware: raised where this is awaited
             self._end(error)
 
@@ -238,13 +251,16 @@ class Writing:
         more = not self._has_said_its_end
         message = {"type": "http.response.body", "body": body, "more_body": more}
         try:
-            self._sending.begin(message, self._sent)
+            is_sent = self._sending.begin(message)
         except OSError as error:
             self._sent(error)
+            return
+        if is_sent and not more:
+            self._end(None)
 
     def _sent(self, error: BaseException | None) -> None:
         if isinstance(error, OSError) and self._live.run.survives:
-            self._sending, error = Sending(_to_nobody, is_direct=True), None
+            self._sending, error = Sending(_to_nobody, self._sent, is_direct=True), None
         if error is not None:
             self._live.cancel("the client left")
             self._end(None if isinstance(error, OSError) else error)
@@ -264,11 +280,14 @@ class Writing:
     def _look(self) -> None:
         """Say something if nothing was said for long; give up who does not read a stream's end."""
         silent = self._loop.time() - self._wrote_at
-        if self._sending.is_busy:
+        if self._sending.task is not None:
             if self._live.closing is not None and silent >= STALLED_SECONDS:
                 self._end(None)
         elif silent >= KEEP_ALIVE_SECONDS and self._keep_alive:
-            self._try(lambda: self._put(self._keep_alive))
+            try:
+                self._put(self._keep_alive)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._end(error)
             silent = 0.0
         wait = max(KEEP_ALIVE_SECONDS - silent, KEEP_ALIVE_SECONDS / 3)
         self._timer = self._loop.call_later(wait, self._look)

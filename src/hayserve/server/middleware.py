@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hayserve.errors import NotReady
+from hayserve.protocols.sse import SENDS
 from hayserve.runs.run import new_ids
 from hayserve.server.error_responses import error_response
 
@@ -42,6 +43,7 @@ class RunIds:
                 message["headers"] = [*others, (_HEADER, run_id.encode())]
             await send(message)
 
+        state[SENDS] = (send_with_id, send)
         await self._app(scope, receive, send_with_id)
 
 
