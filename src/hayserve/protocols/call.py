@@ -101,11 +101,13 @@ class Call:
         """
         most = _bytes(deployment.limits.max_body_mb, otherwise=self._reading.body)
         if len(body) > most:
-            raise TooLarge(
-                f"The body is larger than the {most / _MEGABYTE:g} MB that {deployment.name!r} "
-                "takes.",
-                hint="Send less, or raise the deployment's limit `max_body_mb`.",
-            )
+            raise _too_large("body", most, deployment.name, limit="max_body_mb")
+
+    def check_upload(self, file: bytes, deployment: Deployment) -> None:
+        """As `check_size`, for a file out of a form."""
+        most = _bytes(deployment.limits.max_upload_mb, otherwise=self._reading.upload)
+        if len(file) > most:
+            raise _too_large("file", most, deployment.name, limit="max_upload_mb")
 
     def form(self, *, own_mb: float | None = None, any_mb: float | None = None) -> Request:
         """The request, to read a form with files from it; the arguments are those of `json`.
@@ -194,6 +196,13 @@ class RunEndpoint:
 
 def _bytes(megabytes: float | None, *, otherwise: int = 0) -> int:
     return otherwise if megabytes is None else int(megabytes * _MEGABYTE)
+
+
+def _too_large(what: str, most: int, deployment: str, *, limit: str) -> TooLarge:
+    return TooLarge(
+        f"The {what} is larger than the {most / _MEGABYTE:g} MB that {deployment!r} takes.",
+        hint=f"Send less, or raise the deployment's limit `{limit}`.",
+    )
 
 
 def _timeout_in(value: bytes | None) -> float | None:

@@ -20,6 +20,7 @@ from hayserve.runs.execute import Executor
 from hayserve.runs.run import new_ids
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
+from hayserve.wrappers.run_limits import RunLimits
 
 
 class _RunIds:
@@ -43,7 +44,8 @@ async def serving_app(**wrappers: BasePipelineWrapper) -> AsyncGenerator[Starlet
     for name, wrapper in wrappers.items():
         wrapper.setup()
         can = capabilities_of(wrapper, name=name)
-        registry.put(Deployment(name, wrapper, can, aliases=(f"{name}-alias",)))
+        limits = RunLimits.of(wrapper.limits)
+        registry.put(Deployment(name, wrapper, can, aliases=(f"{name}-alias",), limits=limits))
     executor = Executor()
     async with executor.running():
         yield Starlette(

@@ -1,5 +1,6 @@
 """Uploads: who takes them, and what clients are told."""
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -48,6 +49,14 @@ class StoresLater(Stores):
         self, filename: str, content_type: str, content: bytes, purpose: str
     ) -> Any:
         return Described.model_validate(described(content))
+
+
+class StoresLittle(Stores):
+    limits = MappingProxyType({"max_upload_mb": 0.001})
+
+
+class StoresMuch(Stores):
+    limits = MappingProxyType({"max_upload_mb": 1000})
 
 
 class Refuses(Computes):
@@ -178,6 +187,18 @@ async def test_a_result_that_is_no_file_object_is_the_wrappers_failure(result: o
 
     assert answer.status_code == 500
     assert "'stores' failed in run_file_upload" in answer.json()["error"]["message"]
+
+
+async def test_a_file_is_no_larger_than_its_own_deployment_takes() -> None:
+    file = {"file": ("a.txt", b"x" * 1001, "text/plain")}
+    little, much = StoresLittle(), StoresMuch()
+    async with serving(little=little, much=much) as client:
+        taken = await client.post("/v1/files?model=much", files=file, data=PURPOSE)
+        refused = await client.post("/v1/files?model=little", files=file, data=PURPOSE)
+
+    assert (taken.status_code, refused.status_code) == (200, 413)
+    assert "larger than the 0.001 MB that 'little' takes" in refused.json()["error"]["message"]
+    assert (len(little.files), len(much.files)) == (0, 1)
 
 
 async def test_a_wrapper_may_refuse_a_file_with_a_status_of_its_own() -> None:

@@ -90,6 +90,7 @@ class OpenAIResponses:
         upload, model = await _read_upload(call.form(any_mb=self._registry.most_upload_mb))
         # Not before all is read: from here to the start of the run, nothing may be replaced.
         deployment = await taker_of(self._registry, model=model)
+        call.check_upload(upload.content, deployment)
         live = call.start(self._executor, deployment, (upload_method(upload, deployment), {}))
         events = await while_connected(call.receive, live, live.all_events)
         await call.answer(to_json(stored_file(events, run=live.run)))
