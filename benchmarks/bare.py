@@ -2,7 +2,8 @@
 
     python -m benchmarks.bare agent --tasks 32 --seconds 2
 
-Prints tokens per second and the processor time per token, in microseconds, as JSON.
+Prints the tokens per second, or the runs for whole answers, and the processor time of each in
+microseconds, as JSON.
 """
 
 import argparse
@@ -25,8 +26,9 @@ QUESTION = "Hello"
 
 @dataclass(slots=True)
 class Counter:
-    """Counts the tokens that a model said."""
+    """Counts the runs, and the tokens that a model said."""
 
+    runs: int = 0
     tokens: int = 0
 
     def callback(self) -> Callable[[StreamingChunk], None]:
@@ -46,6 +48,10 @@ def of_agent(counter: Counter) -> dict[str, Any]:
     return {"messages": [ChatMessage.from_user(QUESTION)], "streaming_callback": counter.callback()}
 
 
+def of_answer(_: Counter) -> dict[str, Any]:
+    return {"messages": [ChatMessage.from_user(QUESTION)]}
+
+
 def of_pipeline(counter: Counter) -> dict[str, Any]:
     return {"data": {"llm": of_agent(counter)}}
 
@@ -59,6 +65,8 @@ def target(name: str) -> Target:
             return pipeline, of_pipeline
         case "tool":
             return Agent(chat_generator=tool_caller(), tools=[add_tool()]), of_agent
+        case "answer":
+            return Agent(chat_generator=fast_model()), of_answer
         case "paced":
             return Agent(chat_generator=PacedChatGenerator()), of_agent
         case _:
@@ -73,6 +81,7 @@ async def run_async(it: Target, *, tasks: int, seconds: float, counter: Counter)
     async def again() -> None:
         while True:
             await runner.run_async(**arguments(counter))
+            counter.runs += 1
             await asyncio.sleep(0)
             if time.perf_counter() >= deadline:
                 return
@@ -88,18 +97,19 @@ def run(it: Target, *, seconds: float, counter: Counter) -> None:
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline:
         runner.run(**arguments(counter))
+        counter.runs += 1
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("target", choices=("agent", "pipeline", "tool", "paced"))
+    parser.add_argument("target", choices=("agent", "answer", "pipeline", "tool", "paced"))
     parser.add_argument("--tasks", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--sync", action="store_true")
     given = parser.parse_args()
     it, counter = target(given.target), Counter()
     for warm_up in (True, False):
-        counter.tokens = 0
+        counter.runs = counter.tokens = 0
         seconds = min(0.2, given.seconds) if warm_up else given.seconds
         wall, cpu = time.perf_counter(), time.process_time()
         if given.sync:
@@ -108,7 +118,8 @@ def main() -> None:
             tasks = 1 if warm_up else given.tasks
             uvloop.run(run_async(it, tasks=tasks, seconds=seconds, counter=counter))
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    print(json.dumps({"rate": counter.tokens / wall, "cpu": cpu / counter.tokens * 1e6}))
+    count = counter.tokens or counter.runs
+    print(json.dumps({"rate": count / wall, "cpu": cpu / count * 1e6}))
 
 
 if __name__ == "__main__":

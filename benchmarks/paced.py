@@ -117,23 +117,23 @@ def _busy_runs(server: Server, seconds: float) -> Figures:
 def health() -> Iterator[Standing]:
     """How long the health check takes at worst."""
     yield Standing(
-        (_health("health-stream-false", "a sync stream is asked for as a whole, 4 times"),),
+        (_health("health-stream-false", "sync stream asked for whole"),),
         ("paced_sync",),
         _asked_whole,
         first=partial(_streams, wrapper="paced_sync"),
     )
     yield Standing(
-        (_health("health-under-load", "32 sync runs and 128 streams at 10 ms"),),
+        (_health("health-under-load", "32 sync runs, 128 streams"),),
         ("slow_sync", "paced_sync", "paced_async"),
         _runs_and_streams,
         first=partial(_streams, wrapper="paced_sync"),
     )
     yield Standing(
-        (_health("health-busy", "32 busy sync runs and 128 streams"),),
+        (_health("health-busy", "32 busy sync runs, 128 streams"),),
         ("answer_sync", "paced_async"),
         _busy_runs,
     )
 
 
 def _health(name: str, load: str) -> Row:
-    return Row(name, f"worst health check: {load}", "ms", "worst", more_is_better=False)
+    return Row(name, f"worst health check, {load}", "ms", "worst", more_is_better=False)

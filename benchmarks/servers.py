@@ -147,7 +147,9 @@ class Server:
                 return
             time.sleep(0.01)
         said = (self.folder / "server.log").read_text().strip().splitlines()
-        raise Failed(f"did not start: {said[-1] if said else 'it said nothing'}")
+        code = self._process.poll()
+        how = f"not ready in {START_SECONDS} s" if code is None else f"ended with {code}"
+        raise Failed(f"did not start: {how}: {said[-1] if said else 'it said nothing'}")
 
     def _is_ready(self) -> bool:
         with suppress(OSError, HTTPException):

@@ -69,7 +69,7 @@ def streams() -> Iterator[Standing]:
         "agent": "Agent",
         "tool": "Agent with one tool call",
         "pipeline": "Pipeline",
-        "pipeline_tool": "Pipeline of an Agent with one tool call",
+        "pipeline_tool": "Pipeline of Agent with a tool call",
     }
     bare = {"agent", "tool", "pipeline"}
     for name, title in titles.items():
@@ -93,7 +93,7 @@ def answers() -> Iterator[Standing]:
             _row(f"answer-{kind}", f"Agent, {kind}, plain answer", "requests/s"),
             (f"answer_{kind}",),
             partial(answers_per_second, requests=requests),
-            recorded=requests,
+            bare=("answer", *(["--sync"] if kind == "sync" else [])),
         )
 
 

@@ -6,7 +6,7 @@ from benchmarks.rounds import Result
 from benchmarks.sides import OURS, THEIRS, UNDER
 
 TITLES = ("scenario", "unit", "hayserve", "hayhooks", "ratio", "asked for", "floor", "")
-WIDTHS = (47, 11, 11, 11, 8, 12, 10, 3)
+WIDTHS = (58, 11, 11, 11, 8, 12, 10, 3)
 
 
 def line(cells: tuple[str, ...]) -> str:
