@@ -22,6 +22,8 @@ STATUS: dict[str, Any] = {
             "type": "agent",
             "state": "Loaded",
             "revision": 3,
+            "own_loop": False,
+            "blocked": {"count": 1, "longest_seconds": 2.0},
             "error": None,
         },
         {
@@ -31,7 +33,15 @@ STATUS: dict[str, Any] = {
             "state": "Failed",
             "error": {"message": "No module named 'numpi'.", "hint": "Is it spelled right?"},
         },
-        {"name": "edited", "aliases": [], "type": "agent", "state": "Loaded", "error": None},
+        {
+            "name": "edited",
+            "aliases": [],
+            "type": "agent",
+            "state": "Loaded",
+            "own_loop": True,
+            "blocked": {"count": 3, "longest_seconds": 5.25},
+            "error": None,
+        },
         {
             "name": "edited",
             "aliases": [],

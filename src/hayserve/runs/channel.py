@@ -191,15 +191,10 @@ class Channel:
             return
         loop = room.get_loop()
         if loop is self._loop:
-            _come(room)
+            room.set_result(None)
         else:
             with suppress(RuntimeError):  # that loop has ended
-                loop.call_soon_threadsafe(_come, room)
-
-
-def _come(room: asyncio.Future[None]) -> None:
-    if not room.done():
-        room.set_result(None)
+                loop.call_soon_threadsafe(room.set_result, None)
 
 
 def _size_of(event: Event) -> int:
