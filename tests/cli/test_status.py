@@ -99,12 +99,12 @@ def test_one_that_is_not_there_is_an_error(typed: Typed, server_url: str) -> Non
 
 
 def test_what_held_an_event_loop_up_is_told(typed: Typed, server_url: str) -> None:
-    told = [
-        "'greeter' held an event loop up once, for up to 2 s. The log shows where.",
-        "'edited' held an event loop up 3 times, for up to 5.25 s. It runs on one of its own."
-        + " The log shows where.",
-    ]
+    once = "'greeter' held an event loop up once, for up to 2 s. The log shows where."
+    often = (
+        "'edited' held an event loop up 3 times, for up to 5.25 s. It runs on one of its own. "
+        "The log shows where."
+    )
     listed = typed("status", "--url", server_url).out.splitlines()
-    assert [line for line in listed if "event loop" in line] == told
-    assert told[1] in typed("status", "edited", "--url", server_url).out
+    assert [line for line in listed if "event loop" in line] == [once, often]
+    assert often in typed("status", "edited", "--url", server_url).out
     assert "event loop" not in typed("status", "broken", "--url", server_url).out
