@@ -20,6 +20,7 @@ from hayserve.protocols.body import EXTENSION
 from hayserve.protocols.json_bytes import to_json
 from hayserve.server.access_log import AccessLog
 from hayserve.server.http_upgrade import has_body, parser_after
+from hayserve.server.outgoing import Joining, Parting
 
 logger = logging.getLogger("hayserve.server")
 
@@ -93,8 +94,8 @@ class LimitedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
-        self._joining = cast(asyncio.Transport, _Joining(self.transport, self.loop))
-        self._parting = cast(asyncio.Transport, _Parting(self.transport, self._linger))
+        self._joining = cast(asyncio.Transport, Joining(self.transport, self.loop))
+        self._parting = cast(asyncio.Transport, Parting(self.transport, self._linger))
         self._expect_in(self._limits.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -332,47 +333,6 @@ class _Refusal(Exception):
         super().__init__(error.message)
         self.status = status
         self.error = error
-
-
-class _Joining:
-    """The transport, for answers: a head goes out together with the first of its body.
-
-    Writing to a socket twice is most of what a small answer costs.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head = b""
-        self.is_closing = transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            self._transport.write(self._head + data)
-            self._head = b""
-        elif data.startswith(b"HTTP/1.1 "):
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
-
-
-class _Parting:
-    """The transport, for an answer that may end before its request does."""
-
-    def __init__(self, transport: asyncio.Transport, linger: Any) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = linger
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:
