@@ -17,7 +17,7 @@ from hayserve.protocols.sse import KEEP_ALIVE, SSE_HEADERS, EventStreamResponse,
 from hayserve.runs.live import LiveRun
 from hayserve.runs.run import Run
 from hayserve.wrappers.capabilities import Method
-from runs.running import executing, run_of
+from runs.running import executing, quiet, run_of
 
 pytestmark = pytest.mark.anyio
 
@@ -110,13 +110,6 @@ async def answered(
     response = EventStreamResponse(live, opening=opening, encoder=Words(), keep_alive=keep_alive)
     with anyio.fail_after(10):
         await response(scope, connection.receive, connection.send)
-
-
-async def quiet() -> None:
-    """Return when neither a task nor a callback has anything to do."""
-    for _ in range(10):
-        await anyio.lowlevel.checkpoint()
-    await anyio.wait_all_tasks_blocked()
 
 
 @directly_and_in_a_task

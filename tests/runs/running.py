@@ -1,10 +1,14 @@
 """Runs of single methods, for tests."""
 
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from inspect import isasyncgenfunction, iscoroutinefunction
 from logging import LogRecord
 from typing import Any
+
+import anyio
+import anyio.lowlevel
 
 from hayserve.events import Event
 from hayserve.runs.execute import Executor
@@ -41,3 +45,47 @@ async def executing(**options: Any) -> AsyncGenerator[Executor]:
 async def started(function: Callable[..., Any]) -> AsyncGenerator[LiveRun]:
     async with executing() as executor:
         yield executor.start(run_of(function))
+
+
+class Gate:
+    """Something that code comes to, in a thread or on an event loop, and is let through."""
+
+    def __init__(self) -> None:
+        self._come = threading.Semaphore(0)
+        self._go = threading.Event()
+
+    def __call__(self) -> None:
+        self._come.release()
+        assert self._go.wait(10)
+
+    async def pass_async(self) -> None:
+        self._come.release()
+        await until(self._go.is_set)
+
+    async def reached(self) -> None:
+        """Return when the code has come here."""
+        await until(lambda: self._come.acquire(blocking=False))
+
+    def open(self) -> None:
+        self._go.set()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Return when something holds that no event tells."""
+    for _ in range(10_000):
+        if holds():
+            return
+        await anyio.sleep(0.001)
+    raise TimeoutError
+
+
+async def quiet() -> None:
+    """Return when neither a task nor a callback has anything to do."""
+    for _ in range(10):
+        await anyio.lowlevel.checkpoint()
+    await anyio.wait_all_tasks_blocked()
+
+
+async def emptied(executor: Executor) -> None:
+    """Return when nothing is left of any run."""
+    await until(lambda: not executor.live())
