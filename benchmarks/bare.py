@@ -9,6 +9,7 @@ microseconds, as JSON.
 import argparse
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--sync", action="store_true")
     given = parser.parse_args()
+    logging.getLogger("haystack").setLevel(logging.ERROR)  # it warns in every run, at a cost
     it, counter = target(given.target), Counter()
     for warm_up in (True, False):
         counter.runs = counter.tokens = 0
