@@ -162,7 +162,7 @@ class Executor:
             seconds = now - live.started
             if seconds >= LOOK_SECONDS:
                 live.lasts()
-            if seconds >= live.may_last:
+            if seconds >= live.may_last and live.closing is None:
                 self._time_out(live)
 
     def _time_out(self, live: LiveRun) -> None:
@@ -173,8 +173,8 @@ class Executor:
             hint="Ask for less at once, or allow more time: `run_timeout` of the deployment or of "
             "the server, or the request's `x-run-timeout`.",
         )
-        if live.stop(RunFailed(error)):
-            logger.warning("run_timed_out", extra={**_known(run), "seconds": seconds})
+        logger.warning("run_timed_out", extra={**_known(run), "seconds": seconds})
+        live.stop(RunFailed(error))
 
     def _state_of(self, live: LiveRun, loop: asyncio.AbstractEventLoop) -> RunState:
         run, age = live.run, loop.time() - live.started
