@@ -1062,6 +1062,24 @@ async def gives_async_pipeline() -> Any:
     return async_streaming_generator(words(50)[1], pipeline_run_args={"query": ""})
 
 
+def breaks() -> None:
+    raise ValueError("broke")
+
+
+async def breaks_async() -> None:
+    breaks()
+
+
+def breaks_midway() -> Generator[str]:
+    yield "a"
+    breaks()
+
+
+async def breaks_midway_async() -> AsyncGenerator[str]:
+    yield "a"
+    breaks()
+
+
 METHODS: list[Callable[[], Any]] = [
     plain,
     async_plain,
@@ -1072,7 +1090,10 @@ METHODS: list[Callable[[], Any]] = [
     gives_coroutine,
     gives_pipeline,
     gives_async_pipeline,
-    *fails(ValueError("broke")),
+    breaks,
+    breaks_async,
+    breaks_midway,
+    breaks_midway_async,
 ]
 
 
