@@ -18,11 +18,11 @@ SETTLING_SECONDS = 1.0
 
 
 def memory(kind: Kind, folder: Path, _: float) -> Figures:
-    """The memory of a server, in MB, and what a deployment and a stream add to it."""
+    """The memory of a server, in MB, and what a deployment and a stream add to it, in KB."""
     one, idle = _one_agent(kind, folder, "async")
     return {
         "idle": idle,
-        "deployment": (_with_many(kind, folder) - idle) / DEPLOYMENTS,
+        "deployment": (_with_many(kind, folder) - idle) / DEPLOYMENTS * 1024,
         "async": one,
         "sync": _one_agent(kind, folder, "sync")[0],
     }
@@ -97,7 +97,7 @@ def footprint() -> Iterator[Fresh]:
             row(
                 "memory-deployment",
                 "memory of each of 20 more deployments",
-                "MB",
+                "KB",
                 figure="deployment",
             ),
             row(

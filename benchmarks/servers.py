@@ -18,7 +18,7 @@ from soak.start import HAYHOOKS, install
 
 ROOT = Path(__file__).parent.parent
 WRAPPERS = Path(__file__).parent / "wrappers"
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 class Failed(Exception):
