@@ -44,7 +44,10 @@ class RunIds:
             await send(message)
 
         state[SENDS] = (send_with_id, send)
-        await self._app(scope, receive, send_with_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            del state[SENDS]  # they hold each other, and all that the request held
 
 
 class RootPath:
