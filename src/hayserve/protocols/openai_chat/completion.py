@@ -70,14 +70,14 @@ class _Answer:
         self._reasoning: list[str] = []
         self._calls = ClientCalls(label.run_id)
         self._reason: str | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._decoder: codecs.IncrementalDecoder | None = None  # made for the first bytes
 
     def add(self, event: Delta) -> None:
         match event:
             case TextDelta(text=text):
                 self._text.append(text)
             case BytesDelta(data=data):
-                self._text.append(self._decoder.decode(data))
+                self._text.append(self._decoded(data))
             case ReasoningDelta(text=text):
                 self._reasoning.append(text)
             case ToolCallDelta():
@@ -90,6 +90,11 @@ class _Answer:
                 pass  # shown only while a stream is open
             case _:
                 assert_never(event)
+
+    def _decoded(self, data: bytes) -> str:
+        if self._decoder is None:
+            self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        return self._decoder.decode(data)
 
     def _add_ready_made(self, data: Mapping[str, Any]) -> None:
         self.ready_made_usage = usage_in(data) or self.ready_made_usage
@@ -108,7 +113,9 @@ class _Answer:
         return {**fields, "choices": [choice], "usage": usage}
 
     def _message(self) -> dict[str, Any]:
-        text = "".join(self._text) + self._decoder.decode(b"", final=True)
+        if self._decoder is not None:
+            self._text.append(self._decoder.decode(b"", final=True))
+        text = "".join(self._text)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
