@@ -14,6 +14,8 @@ from hayserve.events import (
     ModelFinished,
     ReadyMade,
     ReasoningDelta,
+    RunCancelled,
+    RunFinished,
     TextDelta,
     ToolCallDelta,
     ToolFinished,
@@ -21,6 +23,7 @@ from hayserve.events import (
 )
 from hayserve.runs.channel import Channel, ChannelClosed
 from hayserve.wrappers.own_loop import OwnLoop
+from runs.running import quiet
 
 HALF = "x" * 500
 
@@ -230,3 +233,166 @@ async def test_a_writer_whose_loop_has_ended_keeps_no_reader() -> None:
     own.close()
     await anyio.to_thread.run_sync(own.thread.join)
     assert texts(await channel.receive()) == [HALF]
+
+
+# ---- readers that are called
+
+
+class Listener:
+    """Takes what waits whenever it is told to."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.heard: list[list[Event]] = []
+        self._channel = channel
+        channel.listen(self)
+
+    def __call__(self) -> None:
+        self.heard.append(self._channel.take())
+
+
+@pytest.mark.anyio
+async def test_a_listener_is_told_once_of_all_that_comes_in_a_moment() -> None:
+    channel = Channel()
+    listener = Listener(channel)
+    await quiet()
+    assert listener.heard == []
+    for text in "ab":
+        channel.emit(TextDelta(text))
+    assert channel.has_events
+    await quiet()
+    assert not channel.has_events
+    channel.emit(TextDelta("c"))
+    await quiet()
+    assert list(map(texts, listener.heard)) == [["a", "b"], ["c"]]
+
+
+@pytest.mark.anyio
+async def test_a_listener_is_told_of_what_waits_already() -> None:
+    channel = Channel()
+    channel.emit(TextDelta("a"))
+    await quiet()
+    listener = Listener(channel)
+    await quiet()
+    assert list(map(texts, listener.heard)) == [["a"]]
+
+
+@pytest.mark.anyio
+async def test_a_listener_misses_nothing_that_threads_say() -> None:
+    channel = Channel(capacity=5000)
+    listener = Listener(channel)
+
+    def write(name: str) -> None:
+        for number in range(1000):
+            channel.emit(TextDelta(f"{name}{number}"))
+
+    async with anyio.create_task_group() as tasks:
+        for name in "abc":
+            tasks.start_soon(anyio.to_thread.run_sync, write, name)
+    await quiet()
+    heard = [text for events in listener.heard for text in texts(events)]
+    for name in "abc":
+        assert [text for text in heard if text[0] == name] == [f"{name}{n}" for n in range(1000)]
+    assert len(listener.heard) < 3000
+
+
+@pytest.mark.anyio
+async def test_a_reader_that_gave_up_waiting_loses_nothing() -> None:
+    channel = Channel()
+    with anyio.move_on_after(0.001):
+        await channel.receive()
+    channel.emit(TextDelta("a"))
+    await quiet()
+    assert texts(await channel.receive()) == ["a"]
+    assert channel.take() == []
+
+
+# ---- the end
+
+
+@pytest.mark.anyio
+async def test_the_end_comes_after_all_that_waits_and_is_told_at_once() -> None:
+    channel = Channel()
+    listener = Listener(channel)
+    channel.emit(TextDelta("a"))
+    assert channel.end(RunFinished("x"))
+    assert listener.heard == [[TextDelta("a"), RunFinished("x")]]
+
+
+@pytest.mark.anyio
+async def test_there_is_one_end_and_nothing_after_it() -> None:
+    channel = Channel()
+    assert channel.end(RunCancelled("first"))
+    assert not channel.end(RunFinished("second"))
+    with pytest.raises(ChannelClosed):
+        channel.emit(TextDelta("a"))
+    assert await channel.receive() == [RunCancelled("first")]
+    closed = Channel()
+    closed.close()
+    assert not closed.end(RunFinished())
+
+
+@pytest.mark.anyio
+async def test_the_end_wakes_who_waits_for_room() -> None:
+    channel = Channel(capacity=100)
+    channel.emit(TextDelta(HALF))
+    stopped: list[str] = []
+
+    def write() -> None:
+        with pytest.raises(ChannelClosed):
+            channel.emit(TextDelta(HALF))
+        stopped.append("thread")
+
+    async def wait() -> None:
+        with pytest.raises(ChannelClosed):
+            await channel.room()
+        stopped.append("task")
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(anyio.to_thread.run_sync, write)
+                tasks.start_soon(wait)
+            await quiet()
+            channel.end(RunCancelled())
+    assert sorted(stopped) == ["task"] * 3 + ["thread"] * 3
+
+
+@pytest.mark.anyio
+async def test_the_end_wakes_who_waits_for_events() -> None:
+    channel = Channel()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(channel.receive)
+            await quiet()
+            channel.end(RunFinished())
+
+
+@pytest.mark.anyio
+async def test_a_full_channel_has_room_when_all_was_taken() -> None:
+    channel = Channel(capacity=1000)
+    channel.emit(TextDelta(HALF))
+    assert not channel.is_full
+    channel.emit(TextDelta(HALF))
+    channel.emit(TextDelta(HALF))  # on the event loop it never waits
+    assert channel.is_full
+    assert len(channel.take()) == 3
+    assert not channel.is_full
+    await channel.room()
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_room_may_give_up_without_harm_to_others() -> None:
+    channel = Channel(capacity=100)
+    channel.emit(TextDelta(HALF))
+    had: list[str] = []
+
+    async def wait(name: str) -> None:
+        await channel.room()
+        had.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait, "patient")
+        with anyio.move_on_after(0.001):
+            await wait("impatient")
+        channel.take()
+    assert had == ["patient"]
