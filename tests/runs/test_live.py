@@ -56,6 +56,16 @@ async def test_a_caller_that_is_cancelled_cancels_the_run() -> None:
     assert live.closing == RunCancelled()
 
 
+@pytest.mark.anyio
+async def test_who_is_told_of_the_end_by_the_channel_finds_it_at_the_run() -> None:
+    live = live_run()
+    found: list[object] = []
+    live.channel.listen(lambda: found.append(live.closing))
+    assert live.cancel("it took too long")
+    assert found == [RunCancelled("it took too long")]
+    assert not live.end(RunFinished("late"))
+
+
 @pytest.mark.parametrize(
     ("events", "closed"),
     [

@@ -61,9 +61,11 @@ class LiveRun:
 
     def end(self, closing: Closing) -> bool:
         """Close the run, unless it is closed already."""
-        if not self.channel.end(closing):
+        if self.closing is not None:
             return False
+        # Before the channel: a thread that is told there looks here whether it was stopped.
         self.closing = closing
+        self.channel.end(closing)
         return True
 
     def stop(self, closing: Closing) -> bool:
