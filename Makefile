@@ -29,6 +29,10 @@ soak:  ## Prove for half an hour that deploys lose nothing, whatever is killed, 
 	@.venv/bin/python -m soak.memory
 	@.venv/bin/python -m soak.start
 
+steady:  ## Prove for ten minutes that memory stays flat and nothing fails at 80 % load
+	@scripts/install dev
+	@.venv/bin/python -m soak.steady
+
 fix:  ## Format the code and mend what can be mended automatically
 	@scripts/install dev
 	@scripts/fix

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -19,13 +20,20 @@ START_SECONDS = 120
 class Server:
     """A server and its processes; `start` may be called again after `kill`."""
 
-    def __init__(self, folder: Path, *arguments: str, database_url: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        database_url: str | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
         self._arguments = arguments
         self._database_url = database_url
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
@@ -38,6 +46,7 @@ class Server:
             "HAYSERVE_KEY_FILE": str(self.folder / "key"),
             "HAYSERVE_ACCESS_LOG": "false",
             "HAYSTACK_TELEMETRY_ENABLED": "False",
+            **self._settings,
         }
         if self._database_url:
             environment["HAYSERVE_DATABASE_URL"] = self._database_url
@@ -121,9 +130,14 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, database_url: str | None = None) -> Generator[Server]:
+def serving(
+    folder: Path,
+    *arguments: str,
+    database_url: str | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Generator[Server]:
     """A server for as long as the block lasts."""
-    server = Server(folder, *arguments, database_url=database_url)
+    server = Server(folder, *arguments, database_url=database_url, settings=settings)
     try:
         server.start()
         yield server
