@@ -368,17 +368,13 @@ LEAN = """
 
 
 @pytest.mark.parametrize(
-    ("lean_openai", "asked", "kind"),
-    [
-        ("True", False, "LeanOpenAIChatGenerator"),
-        ("False", True, "LeanOpenAIChatGenerator"),
-        ("'yes'", False, "OpenAIChatGenerator"),
-    ],
+    ("lean_openai", "asked", "lean"),
+    [("True", False, "Lean"), ("False", True, "Lean"), ("'yes'", False, "")],
 )
 async def test_generators_are_made_lean_where_that_is_asked_for(
-    tmp_path: Path, lean_openai: str, asked: bool, kind: str
+    tmp_path: Path, *, lean_openai: str, asked: bool, lean: str
 ) -> None:
     file_with(tmp_path, LEAN.format(lean_openai=lean_openai), "pipeline_wrapper.py")
     loaded = await load(Target("it", "folder", tmp_path, lean_openai=asked))
     assert loaded.can.api is not None
-    assert loaded.can.api.function() == kind
+    assert loaded.can.api.function() == f"{lean}OpenAIChatGenerator"
