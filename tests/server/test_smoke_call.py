@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from hayserve import BasePipelineWrapper
@@ -46,6 +47,12 @@ class Running(Wrapper):
     def run_api(self, question: str, top_k: int = 3) -> Any:
         assert (question, top_k) == ("Who?", 3)
         return self.said
+
+
+class Nosy(Wrapper):
+    def run_api(self, question: str, headers: Headers | None = None) -> str:
+        assert headers is not None
+        return f"{question} {len(headers)}"
 
 
 class Optional(Wrapper):
@@ -131,6 +138,10 @@ async def test_another_one_is_asked_with_its_parameter(said: Any, answer: str) -
 
 async def test_a_parameter_that_is_the_only_one_need_not_be_required() -> None:
     assert await asked(Optional()) == "WHO?"
+
+
+async def test_one_that_wants_the_headers_of_a_request_gets_none() -> None:
+    assert await asked(Nosy()) == "Who? 0"
 
 
 async def test_a_question_becomes_what_the_parameter_is() -> None:

@@ -196,6 +196,16 @@ async def read_on_loop(*args: Any, **options: Any) -> list[Any]:
     return [item async for item in async_streaming_generator(*args, **options)]
 
 
+async def read_driven_on_loop(*args: Any, **options: Any) -> list[Any]:
+    items: list[Any] = []
+
+    async def room() -> None:
+        await asyncio.sleep(0)
+
+    await async_streaming_generator(*args, **options).drive(items.append, room)
+    return items
+
+
 async def read_driven(*args: Any, **options: Any) -> list[Any]:
     items: list[Any] = []
     stream = streaming_generator(*args, **options)

@@ -31,6 +31,7 @@ from hayserve.wrappers.items import (
     Items,
     as_text,
     is_ready_made,
+    plain_text,
     ready_made,
     stream_in,
     tool_result_text,
@@ -266,3 +267,35 @@ def test_a_piece_of_a_call_may_lack_everything_but_its_index() -> None:
     delta = ToolCallDelta(1, tool_name="t")
     chunk = StreamingChunk("", index=1, tool_calls=[delta])
     assert Items().events_of(chunk) == [events.ToolCallDelta(1, None, "t", "")]
+
+
+class Shouted(str):
+    """A text of a kind of its own."""
+
+
+REASON = ReasoningContent("hm")
+RESULT = ToolCallResult("r", ToolCall("t", {}), error=False)
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        ("abc", "abc"),
+        ("", ""),
+        (Shouted("abc"), ""),
+        (StreamingChunk("abc"), "abc"),
+        (StreamingChunk(""), ""),
+        (StreamingChunk("abc", finish_reason="stop"), ""),
+        (StreamingChunk("", index=0, reasoning=REASON), ""),
+        (StreamingChunk("", index=0, tool_calls=[ToolCallDelta(0, tool_name="t")]), ""),
+        (StreamingChunk("", index=0, tool_call_result=RESULT), ""),
+        (b"abc", ""),
+        (None, ""),
+    ],
+)
+def test_what_is_nothing_but_a_text_takes_a_short_way_that_leads_to_the_same(
+    item: Any, text: str
+) -> None:
+    assert plain_text(item) == text
+    if text:
+        assert Items().events_of(item) == [events.TextDelta(text)]

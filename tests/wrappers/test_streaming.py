@@ -24,24 +24,28 @@ from hayserve.wrappers.streaming import (
 from wrappers.streaming_parts import (
     ADD,
     USER,
+    CallsBackOnLoop,
     Mute,
+    Own,
     Shout,
     SyncOnly,
     TakesNoNotice,
     calculator,
     chat,
     read_driven,
+    read_driven_on_loop,
     read_in_thread,
     read_on_loop,
     say,
     two_models,
     where,
+    words,
 )
 
 Read = Callable[..., Awaitable[list[Any]]]
 
 
-@pytest.fixture(params=[read_in_thread, read_on_loop, read_driven])
+@pytest.fixture(params=[read_in_thread, read_on_loop, read_driven, read_driven_on_loop])
 def read(request: pytest.FixtureRequest) -> Read:
     return request.param
 
@@ -394,3 +398,69 @@ async def test_the_arguments_that_were_given_stay_as_they_are(read: Read) -> Non
     args = {"first_prompt": {"query": "hi"}, "second": {"generation_kwargs": {"a": 1}}}
     await read(two_models(), pipeline_run_args=args)
     assert args == {"first_prompt": {"query": "hi"}, "second": {"generation_kwargs": {"a": 1}}}
+
+
+async def no_wait() -> None:
+    """There is always room."""
+
+
+@pytest.mark.anyio
+async def test_a_component_that_can_wait_does_so_after_each_chunk() -> None:
+    talks, items, waits = Own(words=3), list[Any](), list[int]()
+
+    async def room() -> None:
+        waits.append(len(items))
+
+    stream = async_streaming_generator(chat(("talks", talks)), pipeline_run_args={"query": ""})
+    await stream.drive(items.append, room)
+    assert (say(items), waits) == ("0 1 2 ", [1, 2, 3])
+
+
+@pytest.mark.anyio
+async def test_a_component_that_calls_back_on_the_loop_is_not_waited_for() -> None:
+    items: list[Any] = []
+    pipeline = chat(("talks", CallsBackOnLoop()))
+    stream = async_streaming_generator(pipeline, pipeline_run_args={"query": "a b"})
+    await stream.drive(items.append, no_wait)
+    assert say(items) == "ab"
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_was_begun_elsewhere_is_driven_to_its_end() -> None:
+    options: Any = {"pipeline_run_args": {"query": ""}}
+    items: list[Any] = []
+    stream = streaming_generator(words(3)[1], **options)
+    items.append(next(stream))
+    stream.drive(items.append)
+    later = async_streaming_generator(words(3)[1], **options)
+    items.append(await anext(later))
+    await later.drive(items.append, no_wait)
+    assert say(items) == "0 1 2 " * 2
+
+
+class Ended(BaseException):
+    """What stops a run from inside."""
+
+
+def end_it(item: object) -> None:
+    raise Ended
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_begun", [False, True])
+async def test_whoever_takes_the_chunks_may_end_the_run(is_begun: bool) -> None:
+    options: Any = {"pipeline_run_args": {"query": ""}}
+    talks, pipeline = words(10_000_000)
+    stream = streaming_generator(pipeline, **options)
+    if is_begun:
+        next(stream)
+    with pytest.raises(Ended):
+        stream.drive(end_it)
+    assert await asyncio.to_thread(talks.ended.wait, 5)
+    talks_later, pipeline = words(10_000_000)
+    later = async_streaming_generator(pipeline, **options)
+    if is_begun:
+        await anext(later)
+    with pytest.raises(Ended):
+        await later.drive(end_it, no_wait)
+    assert await asyncio.to_thread(talks_later.ended.wait, 5)

@@ -1,20 +1,23 @@
-"""How the tokens of a run are counted."""
+"""How the tokens of a run are counted, its stages told, and its steps ended."""
 
 import asyncio
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from haystack import Pipeline, SuperComponent, component
 from haystack.components.agents import Agent
 from haystack.components.generators.chat import FallbackChatGenerator
-from haystack.dataclasses import ChatMessage
+from haystack.core.errors import PipelineRuntimeError
+from haystack.dataclasses import ChatMessage, ToolCall
+from haystack.tools.tool import Tool
 from haystack.tracing.tracer import Span, Tracer, tracer
 
 from hayserve.events import Usage
 from hayserve.testing import ScriptedChatGenerator
-from hayserve.wrappers.context import RunContext, current_run
+from hayserve.wrappers.context import RunContext, RunEnded, current_run
 from hayserve.wrappers.streaming import streaming_generator
 from hayserve.wrappers.usage import UsageSpan, UsageTracer, count_usage, usages_in
 from wrappers.streaming_parts import USER, calculator, chat, two_models
@@ -236,3 +239,91 @@ def test_usage_is_read_out_of_replies(output: object, usages: list[Usage]) -> No
 def test_a_pipeline_without_models_runs_as_before() -> None:
     count_usage()
     assert Pipeline().run({}) == {}
+
+
+# ---- stages, and the end of a run
+
+
+@component
+class Notes:
+    """A component that notes the stage in which it is run."""
+
+    def __init__(self, stages: list[str]) -> None:
+        self.stages = stages
+
+    @component.output_types(replies=list[str])
+    def run(self, query: str) -> dict[str, Any]:
+        note(self.stages)
+        return {"replies": [query]}
+
+
+def note(stages: list[str]) -> None:
+    run = current_run.get()
+    assert run is not None
+    stages.append(run.stage)
+
+
+def test_the_stage_is_the_innermost_of_what_is_under_way(run: RunContext) -> None:
+    stages: list[str] = []
+    tool = Tool("look", "Looks.", {"type": "object", "properties": {}}, partial(note, stages))
+    model = ScriptedChatGenerator([ToolCall("look", {}, id="c1"), "done"])
+    agent = Agent(chat_generator=model, tools=[tool])
+    chat(("writer", Notes(stages))).run({"query": "a"})
+    agent.run(messages=USER)
+    assert stages == ["component: writer", "tool: look"]
+    assert run.stage == "running"
+
+
+def test_a_component_that_fails_is_no_stage_any_more(run: RunContext) -> None:
+    pipeline = chat(("llm", ScriptedChatGenerator([ValueError("no")])))
+    with pytest.raises(PipelineRuntimeError):
+        pipeline.run({"messages": USER})
+    assert run.stage == "running"
+
+
+def step(name: str) -> AbstractContextManager[Span]:
+    tags = {"haystack.component.name": name}
+    return tracer.trace("haystack.component.run", tags=tags)
+
+
+def test_of_stages_at_the_same_time_one_that_goes_on_is_told(run: RunContext) -> None:
+    first, second = step("first"), step("second")
+    first.__enter__()
+    second.__enter__()
+    assert run.stage == "component: second"
+    first.__exit__(None, None, None)
+    assert run.stage == "component: second"
+    second.__exit__(None, None, None)
+    assert run.stage == "running"
+
+
+def test_a_run_that_is_stopped_takes_no_further_step(run: RunContext) -> None:
+    model = ScriptedChatGenerator(["a"], loop=True)
+    pipeline, agent = chat(("llm", model)), Agent(chat_generator=model)
+    fallback = chat(("llm", FallbackChatGenerator([model, model])))
+    run.is_stopped = True
+    for works in (
+        partial(pipeline.run, {"messages": USER}),
+        partial(agent.run, messages=USER),
+        partial(fallback.run, {"messages": USER}),
+    ):
+        with pytest.raises(RunEnded):
+            works()
+    assert model.received == []
+
+
+def test_a_run_is_stopped_between_the_steps_of_an_agent(run: RunContext) -> None:
+    def stop() -> str:
+        run.is_stopped = True
+        return "ok"
+
+    tool = Tool("stop", "Stops.", {"type": "object", "properties": {}}, stop)
+    model = ScriptedChatGenerator([ToolCall("stop", {}, id="c1"), "never said"])
+    with pytest.raises(RunEnded):
+        Agent(chat_generator=model, tools=[tool]).run(messages=USER)
+    assert len(model.received) == 1
+
+
+def test_outside_of_a_run_there_are_no_stages() -> None:
+    count_usage()
+    assert chat(("llm", ScriptedChatGenerator(["a"]))).run({"messages": USER})

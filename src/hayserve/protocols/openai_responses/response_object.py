@@ -8,12 +8,11 @@ from typing import Any
 
 from hayserve.errors import HayserveError
 from hayserve.events import Usage
-from hayserve.protocols.statuses import status_of
+from hayserve.protocols.statuses import Status, status_of
 
 Response = dict[str, Any]
 
 _TOO_MANY = 429
-_SERVER_ERRORS = 500
 
 
 def response_id(run_id: str) -> str:
@@ -88,10 +87,10 @@ def usage_of(usage: Usage | None) -> dict[str, Any] | None:
 
 def error_of(error: HayserveError) -> dict[str, str]:
     """The `error` of a failed response; clients accept only OpenAI's own codes there."""
-    return {"code": _code_of(status_of(error).openai), "message": str(error)}
+    return {"code": _code_of(status_of(error)), "message": str(error)}
 
 
-def _code_of(status: int) -> str:
-    if status == _TOO_MANY:
+def _code_of(status: Status) -> str:
+    if status.openai == _TOO_MANY:
         return "rate_limit_exceeded"
-    return "invalid_prompt" if status < _SERVER_ERRORS else "server_error"
+    return "server_error" if status.openai_type == "server_error" else "invalid_prompt"
