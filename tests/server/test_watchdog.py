@@ -238,7 +238,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.skipped = 0.0
         self._own = time.monotonic
-        monkeypatch.setattr(watchdog.time, "monotonic", self.monotonic)
+        monkeypatch.setattr(time, "monotonic", self.monotonic)
 
     def monotonic(self) -> float:
         return self._own() + self.skipped
