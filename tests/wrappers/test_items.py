@@ -272,6 +272,8 @@ def test_a_piece_of_a_call_may_lack_everything_but_its_index() -> None:
 class Shouted(str):
     """A text of a kind of its own."""
 
+    __slots__ = ()
+
 
 REASON = ReasoningContent("hm")
 RESULT = ToolCallResult("r", ToolCall("t", {}), error=False)
