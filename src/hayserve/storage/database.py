@@ -49,6 +49,10 @@ class Database:
         self._turn: AbstractContextManager[Any] = (
             RLock() if self.address.is_in_memory else nullcontext()
         )
+        # SQLite lets writers try again and again, whoever came first; these here queue up instead.
+        self._writers_turn: AbstractContextManager[Any] = (
+            RLock() if self.address.is_sqlite else nullcontext()
+        )
 
     @property
     def is_shared(self) -> bool:
@@ -103,7 +107,7 @@ class Database:
         Raises:
             StorageUnavailable: The database does not answer, or others write for too long.
         """
-        with self._answered(), self._turn, self._opened().writer.begin() as connection:
+        with self._alone(), self._opened().writer.begin() as connection:
             yield connection
         self.commits.add()
 
@@ -117,8 +121,13 @@ class Database:
         Raises:
             StorageUnavailable: As for `writing`.
         """
-        with self._answered(), self._turn, self._opened().aside.begin() as connection:
+        with self._alone(), self._opened().aside.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        with self._writers_turn, self._answered(), self._turn:
+            yield
 
     def _opened(self) -> Engines:
         if self._engines is None:
