@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ from haystack import Pipeline
 from haystack.components.agents import Agent
 from haystack.components.builders import PromptBuilder
 from haystack.components.generators.chat import MockChatGenerator
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from hayserve import BasePipelineWrapper, create_app
 from hayserve.errors import InvalidRequest, NameTaken
 from hayserve.server.app import Application
-from server.serving import Server, put, serving, settings_in
+from server.serving import Server, put, serving, settings_in, wrapper
 
 
 @pytest.fixture
@@ -239,3 +241,96 @@ def test_pages_of_named_origins_may_call_what_needs_a_key(tmp_path: Path) -> Non
             headers = {"origin": "https://app.example"}
             asked.append(server.http.get("/under/status", headers=headers).status_code)
     assert asked == [200, 200, 200, 403]
+
+
+# ---- what ends a run, in every protocol
+
+PATIENT = wrapper(
+    top="import asyncio",
+    body="""
+    limits = {"max_runs": 1, "max_waiting": 0}
+
+    async def words(self) -> Any:
+        yield "word"
+        await asyncio.Event().wait()
+
+    async def answer(self, stream: bool) -> Any:
+        if stream:
+            return self.words()
+        await asyncio.Event().wait()
+
+    async def run_api_async(self, stream: bool = False) -> Any:
+        return await self.answer(stream)
+
+    async def run_chat_completion_async(self, model: str, messages: Any, body: Any) -> Any:
+        return await self.answer(body["stream"])
+
+    async def run_response_async(self, model: str, input_items: Any, body: Any) -> Any:
+        return await self.answer(body["stream"])
+    """,
+)
+REQUESTS: dict[str, dict[str, Any]] = {
+    "/it/run": {},
+    "/v1/chat/completions": {"model": "it", "messages": [{"role": "user", "content": "Hi"}]},
+    "/v1/responses": {"model": "it", "input": "Hi"},
+}
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Server]:
+    put(tmp_path / "pipelines" / "it", PATIENT)
+    with serving(tmp_path) as server:
+        yield server
+
+
+def code_of(answer: Response) -> str:
+    body = answer.json()
+    return body["error"]["code"] if "error" in body else body["code"]
+
+
+@pytest.mark.parametrize("path", REQUESTS)
+def test_a_request_may_say_how_long_it_waits(patient: Server, path: str) -> None:
+    headers = {"x-run-timeout": "0.05"}
+    answer = patient.http.post(path, json=REQUESTS[path], headers=headers)
+    assert (answer.status_code, code_of(answer)) == (504, "run_timed_out")
+    assert answer.headers["x-should-retry"] == "false"
+    assert "did not answer within 0.05 seconds" in answer.text
+
+
+@pytest.mark.parametrize("path", REQUESTS)
+def test_a_stream_that_takes_too_long_ends_with_that(patient: Server, path: str) -> None:
+    headers, body = {"x-run-timeout": "0.2"}, {**REQUESTS[path], "stream": True}
+    answer = patient.http.post(path, json=body, headers=headers)
+    assert answer.status_code == 200
+    assert "word" in answer.text
+    assert "did not answer within 0.2 seconds" in answer.text.split("word", 1)[1]
+
+
+@pytest.mark.parametrize("path", REQUESTS)
+@pytest.mark.parametrize("header", ["x-run-timeout", "x-run-on-disconnect"])
+def test_a_header_without_a_meaning_is_refused(patient: Server, path: str, header: str) -> None:
+    answer = patient.http.post(path, json=REQUESTS[path], headers={header: "soon"})
+    assert (answer.status_code, code_of(answer)) == (
+        422 if path == "/it/run" else 400,
+        "invalid_request",
+    )
+    assert f"The header {header} is 'soon'." in answer.text
+
+
+@pytest.mark.parametrize("path", REQUESTS)
+def test_a_run_that_somebody_stops_and_one_for_which_there_is_no_room_are_told(
+    patient: Server, path: str
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(patient.http.post, path, json=REQUESTS[path])
+        while not (runs := patient.http.get("/runs").json()["runs"]):
+            pass
+        busy = patient.http.post(path, json=REQUESTS[path])
+        assert (busy.status_code, code_of(busy)) == (429, "too_busy")
+        assert 1 <= int(busy.headers["retry-after"]) <= 60
+        assert patient.http.get("/healthz").status_code == 200
+        assert patient.http.delete(f"/runs/{runs[0]['id']}").json()["cancelled"] is True
+        stopped = under_way.result(timeout=10)
+    assert (stopped.status_code, code_of(stopped)) == (409, "run_stopped")
+    assert stopped.headers["x-request-id"] == runs[0]["id"]
+    assert patient.http.get("/runs").json()["runs"] == []
