@@ -70,3 +70,24 @@ async def test_a_request_that_is_dropped_in_its_answer_gets_no_other() -> None:
     with anyio.move_on_after(0.01):
         await RunIds(LastAnswers(app))({"type": "http"}, silent, heard)
     assert [message["status"] for message in heard.messages] == [200]
+
+
+@pytest.mark.anyio
+async def test_each_request_has_an_id_of_its_own_whatever_its_client_or_the_wrapper_says() -> None:
+    ids: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        ids.append(scope["state"]["run_id"])
+        assert "answer_has_begun" not in scope["state"]
+        headers = [(b"x-request-id", b"mine"), (b"x-other", b"1")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        assert scope["state"]["answer_has_begun"]
+        await send({"type": "http.response.body", "body": b""})
+
+    wrapped, heard = RunIds(app), Heard()
+    for _ in range(200):
+        headers = [(b"x-request-id", b"theirs")]
+        await wrapped({"type": "http", "headers": headers}, silent, heard)
+    assert len(set(ids)) == 200
+    starts = [message["headers"] for message in heard.messages[::2]]
+    assert starts == [[(b"x-other", b"1"), (b"x-request-id", id_.encode())] for id_ in ids]

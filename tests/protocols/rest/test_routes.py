@@ -493,11 +493,14 @@ class Running:
     async def __aexit__(self, *_: object) -> None:
         await self._lifespan.__aexit__(None, None, None)
 
-    async def leave(self, *, after: Callable[[Caller], Awaitable[Any]]) -> Caller:
-        caller = Caller()
+    async def leave(
+        self, *headers: tuple[bytes, bytes], after: Callable[[Caller], Awaitable[Any]]
+    ) -> Caller:
+        caller, scope = Caller(), scope_of("/it/run")
+        scope["headers"] += headers
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self.app, scope_of("/it/run"), caller.receive, caller.send)
+                tasks.start_soon(self.app, scope, caller.receive, caller.send)
                 await after(caller)
                 caller.is_gone.set()
         return caller
@@ -538,6 +541,31 @@ async def test_a_caller_that_leaves_before_the_answer_stops_its_run(tmp_path: Pa
         await server.leave(after=lambda _: begun.wait())
         with anyio.fail_after(10):
             await ended.wait()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_run_that_is_to_go_on_does_so_when_its_caller_leaves(
+    tmp_path: Path, streams: bool
+) -> None:
+    begun, ended = anyio.Event(), list[str]()
+
+    async def words() -> Any:
+        yield "word"
+        await works()
+
+    async def works() -> None:
+        begun.set()
+        await anyio.sleep(0.3)  # until its caller's leaving would have been noticed
+        ended.append("it")
+
+    async def run_api() -> Any:
+        return words() if streams else await works()
+
+    async with Running(tmp_path, run_api) as server:
+        go_on = (b"x-run-on-disconnect", b"continue")
+        await server.leave(go_on, after=lambda _: begun.wait())
+    assert ended == ["it"]
 
 
 @pytest.mark.anyio
