@@ -162,7 +162,7 @@ def test_a_thread_that_nobody_needs_for_long_ends(monkeypatch: pytest.MonkeyPatc
         assert met.wait(SECONDS)
         for thread in alive() - before:
             thread.join(SECONDS)
-        assert alive() == before
+        assert alive() <= before
         again = threading.Event()
         opened.submit(again.set)
         assert again.wait(SECONDS)
@@ -231,7 +231,7 @@ def test_closed_threads_end_at_once_and_make_all_calls_before() -> None:
     for thread in alive() - before:
         thread.join(SECONDS)
     assert gate.ended.is_set()
-    assert alive() == before
+    assert alive() <= before
 
 
 def test_no_call_is_lost_when_threads_are_closed_as_it_comes() -> None:
@@ -257,7 +257,7 @@ def test_a_call_after_the_end_is_made_too() -> None:
     assert made.wait(SECONDS)
     for thread in alive() - before:
         thread.join(SECONDS)
-    assert alive() == before
+    assert alive() <= before
 
 
 def no_thread(_: threading.Thread) -> None:
