@@ -36,15 +36,15 @@ class ForeignPages:
         self._app = app
         self._allows = allows
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not async: requests that may pass pay for a look at their headers and no more.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not self._is_foreign(scope):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         refused = Forbidden(
             "Pages of this origin may not call this server.",
             hint="Allow the origin with HAYSERVE_CORS_ALLOW_ORIGINS.",
         )
-        await error_response(Request(scope), refused)(scope, receive, send)
+        return error_response(Request(scope), refused)(scope, receive, send)
 
     def _is_foreign(self, scope: Scope) -> bool:
         if not any(name == b"origin" for name, _ in scope["headers"]):

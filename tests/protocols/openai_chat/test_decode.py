@@ -78,7 +78,7 @@ def test_null_is_as_good_as_nothing() -> None:
         ({"messages": [USER, {"role": 1}]}, "messages.1.role", "missing"),
         ({"model": None}, "model", "string_type"),
         ({"stream": "often"}, "stream", "bool_parsing"),
-        ({"stream_options": []}, "stream_options", "model_type"),
+        ({"stream_options": []}, "stream_options", "dict_type"),
     ],
 )
 def test_a_field_of_the_wrong_type_is_named(fields: dict[str, Any], where: str, kind: str) -> None:

@@ -5,6 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/object
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeGuard, get_args
 
 from hayserve.events import FinishReason, Usage
@@ -53,9 +54,12 @@ def is_finish_reason(value: object) -> TypeGuard[FinishReason]:
 
 def usage_of(usage: Usage | None, *, ready_made: Mapping[str, Any] | None) -> dict[str, Any]:
     """What was counted, else what the wrapper itself said, else zeros."""
-    if usage is None and ready_made is not None:
-        return dict(ready_made)
-    usage = usage or Usage()
+    if usage is None:
+        return dict(_NO_USAGE if ready_made is None else ready_made)
+    return _fields_of(usage)
+
+
+def _fields_of(usage: Usage) -> dict[str, Any]:
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -63,3 +67,6 @@ def usage_of(usage: Usage | None, *, ready_made: Mapping[str, Any] | None) -> di
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
+
+
+_NO_USAGE: Mapping[str, Any] = MappingProxyType(_fields_of(Usage()))

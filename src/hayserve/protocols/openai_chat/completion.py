@@ -48,7 +48,9 @@ def completion(events: Sequence[Event], label: Label) -> dict[str, Any]:
     answer = _Answer(label)
     *said, closing = events
     for event in said:
-        if not isinstance(event, StreamOpened | RunFinished | RunFailed | RunCancelled):
+        if type(event) is TextDelta:  # as nearly all are
+            answer.text.append(event.text)
+        elif not isinstance(event, StreamOpened | RunFinished | RunFailed | RunCancelled):
             answer.add(event)
     failure = failure_of(closing)
     if failure is not None:
@@ -66,21 +68,22 @@ class _Answer:
     def __init__(self, label: Label) -> None:
         self.ready_made_usage: Mapping[str, Any] | None = None
         self._label = label
-        self._text: list[str] = []
+        self.text: list[str] = []
         self._reasoning: list[str] = []
-        self._calls = ClientCalls(label.run_id)
+        self._calls: ClientCalls | None = None
         self._reason: str | None = None
         self._decoder: codecs.IncrementalDecoder | None = None  # made for the first bytes
 
     def add(self, event: Delta) -> None:
         match event:
             case TextDelta(text=text):
-                self._text.append(text)
+                self.text.append(text)
             case BytesDelta(data=data):
-                self._text.append(self._decoded(data))
+                self.text.append(self._decoded(data))
             case ReasoningDelta(text=text):
                 self._reasoning.append(text)
             case ToolCallDelta():
+                self._calls = self._calls or ClientCalls(self._label.run_id)
                 self._calls.add(event)
             case ModelFinished(reason=reason):
                 self._reason = reason
@@ -114,12 +117,12 @@ class _Answer:
 
     def _message(self) -> dict[str, Any]:
         if self._decoder is not None:
-            self._text.append(self._decoder.decode(b"", final=True))
-        text = "".join(self._text)
+            self.text.append(self._decoder.decode(b"", final=True))
+        text = "".join(self.text)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
-        if self._calls:
+        if self._calls is not None:
             message["tool_calls"] = self._calls.whole()
             message["content"] = text or None
         return message

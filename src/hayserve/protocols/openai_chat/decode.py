@@ -19,7 +19,7 @@ def read_request(data: bytes) -> ChatRequest:
         InvalidInput: Some fields are missing or of the wrong type.
     """
     try:
-        request = ChatRequest.model_validate_json(data)
+        request = ChatRequest.read(data)
     except ValidationError as error:
         hint = "Send an object with `model` and `messages`, in UTF-8."
         raise refusal(error, hint=hint) from error

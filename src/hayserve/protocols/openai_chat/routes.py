@@ -64,7 +64,7 @@ class OpenAIChat:
         deployment = await model_named(self._registry, asked.model)
         call.check_size(body, deployment)
         label = Label(call.run_id, asked.model, created=int(time.time()))
-        streamed = bool(asked.stream)
+        streamed = asked.stream
         live = call.start(
             self._executor, deployment, chat_call(asked, deployment), streamed=streamed
         )

@@ -3,34 +3,77 @@
 Source: https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Required, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
+from typing_extensions import TypedDict
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(TypedDict, total=False):
     """What a client wants to know beside the answer while it streams."""
 
-    model_config = ConfigDict(extra="allow")
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
-    include_usage: bool | None = None
+    include_usage: bool | None
 
 
-class ChatRequest(BaseModel):
-    """The fields that the server itself reads; all others go to the wrapper as they are."""
+class Fields(TypedDict, total=False):
+    """The fields that the server itself reads; all others go to the wrapper as they are.
 
-    model_config = ConfigDict(extra="allow")
+    A dictionary and no model: it is checked as strictly, and is what wrappers are given.
+    """
 
-    model: str
-    messages: list[dict[str, Any]] = Field(min_length=1)
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: int | None = None
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    model: Required[str]
+    messages: Required[Annotated[list[dict[str, Any]], Field(min_length=1)]]
+    stream: bool | None
+    stream_options: StreamOptions | None
+    n: int | None
+
+
+_FIELDS = TypeAdapter(Fields)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A request as it was sent."""
+
+    fields: Fields
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Read the body of a request.
+
+        Raises:
+            ValidationError: It is no JSON object, or a field is wrong.
+        """
+        return cls(_FIELDS.validate_json(data))
+
+    @property
+    def model(self) -> str:
+        return self.fields["model"]
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return self.fields["messages"]
+
+    @property
+    def stream(self) -> bool:
+        return bool(self.fields.get("stream"))
+
+    @property
+    def n(self) -> int | None:
+        return self.fields.get("n")
 
     @property
     def wants_usage(self) -> bool:
-        return bool(self.stream_options and self.stream_options.include_usage)
+        options = self.fields.get("stream_options")
+        return bool(options and options.get("include_usage"))
 
     def body(self) -> dict[str, Any]:
-        """Everything that the client sent, and `stream` in any case."""
-        return {**self.model_dump(exclude_unset=True), "stream": bool(self.stream)}
+        """Everything that the client sent, and `stream` in any case; its messages are copies."""
+        messages = [dict(message) for message in self.messages]
+        sent = cast(dict[str, Any], self.fields)
+        return {**sent, "messages": messages, "stream": self.stream}
