@@ -115,8 +115,10 @@ class PipelineWrapper(BasePipelineWrapper):
 
 @pytest.fixture
 def searches_are_short() -> Iterator[None]:
+    thresholds = gc.get_threshold()
     spare_libraries()
     yield
+    gc.set_threshold(*thresholds)
     gc.unfreeze()
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import logging
+import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
@@ -19,6 +20,9 @@ logger = logging.getLogger("hayserve.deployments")
 
 # How many objects, searches of the young ones, and of the older ones, come between two searches.
 _BETWEEN_SEARCHES = (10_000, 20, 20)
+# How often memory is searched for what was retired: its code goes after it, the thread of its last
+# run may hold it a moment longer, and a library may do so for ever.
+_MOST_SEARCHES = 3
 
 
 class Retirements:
@@ -41,6 +45,7 @@ class Retirements:
         self._seconds = seconds
         self._moment = moment
         self._ending: list[Deployment] = []
+        self._retired: list[weakref.ref[BasePipelineWrapper]] = []
         self._has_garbage = anyio.Event()
 
     @asynccontextmanager
@@ -62,6 +67,7 @@ class Retirements:
             )
         finally:
             self._ending.remove(deployment)
+            self._retired.append(weakref.ref(deployment.wrapper))
             self._has_garbage.set()
 
     def _wrappers_beside(self, deployment: Deployment) -> list[BasePipelineWrapper]:
@@ -71,9 +77,15 @@ class Retirements:
     async def _free_memory(self) -> None:
         while True:
             await self._has_garbage.wait()
-            await anyio.sleep(self._moment)
             self._has_garbage = anyio.Event()
-            await in_thread(free_memory)
+            await anyio.sleep(self._moment)
+            for _ in range(_MOST_SEARCHES):
+                are_gone = all(wrapper() is None for wrapper in self._retired)
+                await in_thread(free_memory)
+                if are_gone:  # before this search, which so has found their modules, too
+                    break
+                await anyio.sleep(self._moment)
+            self._retired.clear()
 
 
 async def retire(
