@@ -171,6 +171,28 @@ async def test_nothing_of_a_retired_wrapper_stays_in_memory(tmp_path: Path, text
     assert modules_of_deployments() == before
 
 
+async def test_memory_is_not_searched_for_ever_for_what_somebody_keeps(tmp_path: Path) -> None:
+    searches: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            searches.append(1)
+
+    deployment = await load(folder_with(tmp_path, PLAIN))
+    kept = deployment.wrapper
+    retirements = Retirements(Registry(), moment=0)
+    async with retirements.running():
+        gc.callbacks.append(note)
+        try:
+            await retirements.retire(deployment)
+            await until(lambda: len(searches) >= 3)
+            await anyio.sleep(0.1)
+        finally:
+            gc.callbacks.remove(note)
+    assert len(searches) == 3
+    assert kept is deployment.wrapper
+
+
 async def test_nothing_of_a_wrapper_whose_setup_failed_stays_but_its_error(
     tmp_path: Path,
 ) -> None:

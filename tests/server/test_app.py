@@ -334,3 +334,16 @@ def test_a_run_that_somebody_stops_and_one_for_which_there_is_no_room_are_told(
     assert (stopped.status_code, code_of(stopped)) == (409, "run_stopped")
     assert stopped.headers["x-request-id"] == runs[0]["id"]
     assert patient.http.get("/runs").json()["runs"] == []
+
+
+def test_a_request_with_a_key_that_is_sent_twice_runs_once(tmp_path: Path) -> None:
+    counting = wrapper(
+        "runs = 0\ndef run_api(self) -> int:\n    self.runs += 1\n    return self.runs"
+    )
+    put(tmp_path / "pipelines" / "counting", counting)
+    with serving(tmp_path) as server:
+        headers = {"idempotency-key": "once"}
+        answers = [server.http.post("/counting/run", headers=headers) for _ in range(2)]
+        assert [answer.json() for answer in answers] == [{"result": 1}] * 2
+        assert answers[1].headers["idempotent-replayed"] == "true"
+        assert server.http.post("/counting/run").json() == {"result": 2}

@@ -1,5 +1,6 @@
 """Runs each request that came with an Idempotency-Key once, however often it is sent."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -116,21 +117,16 @@ class Once:
 
     async def _pause(self, found: Found, seconds: float, has_left: HasLeft) -> None:
         """Wait until the run has ended; for one of another worker, only so many seconds."""
-        ended = self._under_way.get(found.run)
-        left = False
-
-        async def listen() -> None:
-            nonlocal left
-            await has_left()
-            left = True
-            tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listen)
-            await (anyio.sleep(seconds) if ended is None else ended.wait())
-            tasks.cancel_scope.cancel()
-        if left:
-            raise Left
+        loop, ended = asyncio.get_running_loop(), self._under_way.get(found.run)
+        leaving = loop.create_task(_awaited(has_left()))
+        ending = loop.create_task(ended.wait() if ended else anyio.sleep(seconds))
+        try:
+            await asyncio.wait([leaving, ending], return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done():
+                raise Left
+        finally:
+            leaving.cancel()
+            ending.cancel()
 
     async def _end(self, asked: Asked, write: Callable[[], object]) -> None:
         with anyio.CancelScope(shield=True):
@@ -155,14 +151,22 @@ class Once:
             await anyio.sleep(PURGE_SECONDS)
 
     async def _is_done(self, write: Callable[[], object]) -> bool:
-        try:
-            await self._call(write)
-        except StorageUnavailable:  # which is logged
-            return False
-        return True
+        return await self._call(partial(_is_written, write))
 
     async def _call(self, function: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(function, limiter=self._limiter)
+
+
+def _is_written(write: Callable[[], object]) -> bool:
+    try:
+        write()
+    except StorageUnavailable:  # which is logged
+        return False
+    return True
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
 
 
 def _answer_in(found: Found, asked: Asked) -> Answer:
