@@ -15,15 +15,15 @@ class Escaped(Exception):
     """Something that is no `Exception` came out of a wrapper's code; it is the cause."""
 
 
-def contained(function: Callable[P, R], *passing: type[BaseException]) -> Callable[P, R]:
-    """`function`, from which nothing but exceptions comes out, and what `passing` names."""
+def contained(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, from which nothing but exceptions comes out."""
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
+        except Exception:
+            raise
         except BaseException as error:  # user code: anything can come out of it
-            if isinstance(error, (Exception, *passing)):
-                raise
             raise Escaped from error
 
     return call
