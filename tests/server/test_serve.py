@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from hayserve import create_app, run_app
 from hayserve.deployments.terms import Terms
 from hayserve.errors import Misconfigured
-from hayserve.server.serve import let_go, serve
+from hayserve.server.drain import Server
+from hayserve.server.serve import leave, let_go, serve
 from hayserve.server.sockets import listen, listening, port_of
 from hayserve.wrappers.run_limits import RunLimits
 from server.serving import put, settings_in
@@ -61,3 +63,17 @@ def test_a_process_that_a_wrapper_forks_keeps_no_port_taken() -> None:
                 signal.signal(number, handler)
     assert now == [signal.SIG_DFL] * 2
     assert all(one.fileno() == -1 for one in sockets)
+
+
+def test_a_server_that_could_not_start_ends_its_process_with_the_code_for_it(
+    tmp_path: Path,
+) -> None:
+    settings = settings_in(tmp_path)
+    server = Server(create_app(settings), settings)
+    leave(server, threading.enumerate())
+    server.has_failed = True
+    with pytest.raises(SystemExit, match="1"):
+        leave(server, threading.enumerate())
+    server.serving.failure = Misconfigured("It cannot start.")
+    with pytest.raises(Misconfigured, match="It cannot start"):
+        leave(server, threading.enumerate())

@@ -107,6 +107,16 @@ def run_until_stopped(server: Server, *, sockets: list[socket.socket]) -> None:
     if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
         os.register_at_fork(after_in_child=partial(let_go, list(sockets)))
     server.run(sockets=sockets)
+    leave(server, others)
+
+
+def leave(server: Server, others: Collection[threading.Thread]) -> None:
+    """After a server's end: say what it failed of, and wait for no thread but `others`.
+
+    Raises:
+        HayserveError: The application could not start.
+        SystemExit: The server could not start.
+    """
     if server.serving.failure and server.has_failed:
         raise server.serving.failure
     _leave_hung_threads(others, code=int(server.has_failed))
