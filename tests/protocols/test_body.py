@@ -156,3 +156,20 @@ async def test_a_form_that_grows_too_large_is_refused() -> None:
 
     with pytest.raises(TooLarge):
         await Request(scope, receive).form()
+
+
+async def test_a_body_that_others_read_is_counted_and_timed_under_any_web_server() -> None:
+    receive = limited(scope_with(), Sender(some(b"01"), some(b"234")), limit=4, pause=0.05)
+    assert (await receive())["body"] == b"01"
+    with pytest.raises(TooLarge):
+        await receive()
+    with pytest.raises(RequestTimeout):
+        await receive()
+
+
+async def test_a_body_that_others_read_is_late_when_the_web_server_says_so() -> None:
+    clock = Clock(is_late=True)
+    receive = limited(scope_with(clock), Sender(some(b"")), limit=4, pause=3)
+    with pytest.raises(RequestTimeout, match="for 3 s"):
+        await receive()
+    assert clock.pause == 3

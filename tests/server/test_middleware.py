@@ -1,10 +1,12 @@
 """What every request meets on its way in and out."""
 
+from typing import Any
+
 import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from hayserve.server.middleware import LastAnswers, RootPath, RunIds
+from hayserve.server.middleware import Forwarded, LastAnswers, RootPath, RunIds
 
 
 async def silent() -> Message:
@@ -91,3 +93,27 @@ async def test_each_request_has_an_id_of_its_own_whatever_its_client_or_the_wrap
     assert len(set(ids)) == 200
     starts = [message["headers"] for message in heard.messages[::2]]
     assert starts == [[(b"x-other", b"1"), (b"x-request-id", id_.encode())] for id_ in ids]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("trusted", "client", "scheme"),
+    [("10.0.0.1", ("203.0.113.7", 0), "https"), ("10.0.0.2", ("10.0.0.1", 5), "http")],
+)
+async def test_a_proxy_is_believed_if_it_is_a_known_one(
+    trusted: str, client: tuple[str, int], scheme: str
+) -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append({**scope})
+
+    forwarded = Forwarded(app, trusted=trusted)
+    came: dict[str, Any] = {"type": "http", "client": ("10.0.0.1", 5), "scheme": "http"}
+    await forwarded({**came}, silent, Heard())
+    said = [(b"host", b"x"), (b"x-forwarded-for", b"203.0.113.7"), (b"x-forwarded-proto", b"https")]
+    await forwarded({**came, "headers": said}, silent, Heard())
+    assert [(one["client"], one["scheme"]) for one in seen] == [
+        (("10.0.0.1", 5), "http"),
+        (client, scheme),
+    ]

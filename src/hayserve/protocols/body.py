@@ -40,15 +40,23 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, pause: float)
         RequestTimeout: Nothing came for too long.
         ClientDisconnect: The client left before all was there.
     """
-    receive_some = limited(scope, receive, limit=limit, pause=pause)
+    arrival = _arrival_of(scope, limit, pause)
+    if arrival is None:
+        receive = _timed(receive, pause)
     parts: list[bytes] = []
+    size = 0
     while True:
-        message = await receive_some()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body: bytes = message.get("body", b"")
+        size += len(body)
+        if size > limit:
+            raise _too_large(limit)
         if not message.get("more_body"):
             return b"".join([*parts, body]) if parts else body
+        if arrival is not None and arrival.is_late:
+            raise _too_late(pause)
         parts.append(body)
 
 
@@ -67,12 +75,22 @@ def limited(scope: Scope, receive: Receive, *, limit: int, pause: float) -> Rece
     Raises:
         TooLarge: The body is said to be larger.
     """
-    _check_stated_size(scope, limit)
-    arrival: Arrival | None = scope.get("extensions", {}).get(EXTENSION)
+    arrival = _arrival_of(scope, limit, pause)
     if arrival is None:
         return _counted(_timed(receive, pause), limit)
-    arrival.allow(pause)
     return _counted(receive, limit, pause=pause, arrival=arrival)
+
+
+def _arrival_of(scope: Scope, limit: int, pause: float) -> Arrival | None:
+    """What tells of the body's lateness, if the web server does; after a look at what is said."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    for name, value in headers:
+        if name == b"content-length" and int(value) > limit:  # the web server knows it is a number
+            raise _too_large(limit)
+    arrival: Arrival | None = scope.get("extensions", {}).get(EXTENSION)
+    if arrival is not None:
+        arrival.allow(pause)
+    return arrival
 
 
 def _counted(
@@ -102,13 +120,6 @@ def _timed(receive: Receive, pause: float) -> Receive:
         raise _too_late(pause)
 
     return receive_in_time
-
-
-def _check_stated_size(scope: Scope, limit: int) -> None:
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    for name, value in headers:
-        if name == b"content-length" and int(value) > limit:  # the web server knows it is a number
-            raise _too_large(limit)
 
 
 def _too_large(limit: int) -> TooLarge:

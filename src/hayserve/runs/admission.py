@@ -4,7 +4,6 @@ Everything here belongs on the event loop.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 
 from hayserve.errors import TooBusy
@@ -28,7 +27,7 @@ class Admission:
         self._max_waiting = max_waiting
         self._max_in_threads = threads
         self._in_threads = 0
-        self._running: Counter[str] = Counter()
+        self._running: dict[str, int] = {}  # by deployment; none is 0
         self._under_way = 0
         self._waiting: dict[Run, None] = {}  # in the order they came
         self._usual_seconds = 1.0
@@ -59,9 +58,9 @@ class Admission:
     def leave(self, run: Run, *, seconds: float) -> Iterable[Run]:
         """Count a run no longer that has ended after `seconds`; gives those that begin now."""
         self._under_way -= 1
-        self._running[run.deployment] -= 1
-        if not self._running[run.deployment]:
-            del self._running[run.deployment]
+        others = self._running.pop(run.deployment) - 1
+        if others:
+            self._running[run.deployment] = others
         self._in_threads -= not run.method.is_async
         self._usual_seconds += (seconds - self._usual_seconds) * _WEIGHT_OF_THE_LAST
         return self._next() if self._waiting else ()
@@ -83,11 +82,11 @@ class Admission:
         if not run.method.is_async and self._in_threads >= self._max_in_threads:
             return False
         most = run.limits.max_runs
-        return most is None or self._running[run.deployment] < most
+        return most is None or self._running.get(run.deployment, 0) < most
 
     def _begin(self, run: Run) -> None:
         self._under_way += 1
-        self._running[run.deployment] += 1
+        self._running[run.deployment] = self._running.get(run.deployment, 0) + 1
         self._in_threads += not run.method.is_async
 
     def _check_line(self, run: Run) -> None:

@@ -1,6 +1,6 @@
 """Calls a wrapper's method, and puts what its stream says into the run's channel."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from inspect import isawaitable, iscoroutine
 from typing import Any
 
@@ -49,13 +49,13 @@ def read(value: Any, channel: Channel) -> Any:
     return None
 
 
-async def call_async(run: Run, channel: Channel) -> Any:
+def call_async(run: Run, channel: Channel) -> Coroutine[Any, Any, Any]:
     """Call an async method, and read its stream if it returns one that belongs here.
 
     Returns:
-        The result, None after a stream, or the `Rest` that belongs in a thread.
+        What gives the result, None after a stream, or the `Rest` that belongs in a thread.
     """
-    return await read_async(run.method.function(**run.arguments), channel)
+    return read_async(run.method.function(**run.arguments), channel)
 
 
 async def read_async(value: Any, channel: Channel) -> Any:

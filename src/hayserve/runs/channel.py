@@ -6,7 +6,6 @@ loop without waiting for it, and does so once for all events that wait, not once
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -46,7 +45,7 @@ class Channel:
         self._other_loop_thread = 0
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._waiting: deque[Event] = deque()
+        self._waiting: list[Event] = []
         self._size = 0
         self._is_full = False
         self._has_room: threading.Condition | None = None  # made when somebody has to wait
@@ -143,10 +142,10 @@ class Channel:
 
     async def receive(self) -> list[Event]:
         """All events that wait, at least one."""
-        while not (taken := self.take()):
+        while not self._waiting:
             self._reader = self._loop.create_future()
             await self._reader
-        return taken
+        return self.take()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have `listener` called on the event loop whenever there is something to `take`."""
@@ -157,8 +156,7 @@ class Channel:
     def take(self) -> list[Event]:
         """All events that wait, perhaps none."""
         with self._lock:
-            taken = list(self._waiting)
-            self._waiting.clear()
+            taken, self._waiting = self._waiting, []
             self._size = 0
             if self._is_full:
                 self._make_room()

@@ -72,7 +72,6 @@ class Executor:
         self._show_tracebacks = show_tracebacks
         self._lives: dict[Run, LiveRun] = {}
         self._contexts: dict[Run, Context] = {}  # of those that wait
-        self._tasks: set[asyncio.Task[None]] = set()
         self._threads = Threads()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next_look: asyncio.TimerHandle | None = None
@@ -89,8 +88,9 @@ class Executor:
                 self._next_look.cancel()
             for live in list(self._lives.values()):
                 live.cancel(STOPPING)
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=SECONDS_TO_CLEAN_UP)
+            await asyncio.sleep(0)  # whatever is about to begin, begins
+            if tasks := self._tasks_here():
+                await asyncio.wait(tasks, timeout=SECONDS_TO_CLEAN_UP)
             self._threads.close()
 
     def start(self, run: Run) -> LiveRun:
@@ -203,10 +203,15 @@ class Executor:
         live.parts += 1
         if own is not None:
             own.start(self._work_async(live, work, rest, loop=loop))
-            return
-        task = loop.create_task(self._work_async(live, work, rest))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        else:
+            # The loop holds it until it begins, and from then on the run does.
+            loop.create_task(self._work_async(live, work, rest))
+
+    def _tasks_here(self) -> list[asyncio.Task[Any]]:
+        """The tasks of runs on the event loop of the server."""
+        loop = asyncio.get_running_loop()
+        tasks = [live.task for live in self._lives.values() if live.task is not None]
+        return [task for task in tasks if task.get_loop() is loop]
 
     async def _work_async(
         self,

@@ -1,7 +1,7 @@
 """Puts the parts together into one ASGI application; nowhere else are they."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import hayserve
 from hayserve.deployments.bundle import check_alias, check_name
@@ -57,6 +57,19 @@ class Application(Starlette):
         self._things = things
         self._around = around
         self._once = once
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.respond(scope, receive, send)
+
+    def respond(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """What calling the application does, for a server that need not see a coroutine function.
+
+        Every function between a request and its run that is not async makes the request cheaper.
+        """
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        return self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """What every request passes: Starlette's own answers to errors are behind the front."""

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from itertools import count
 from math import inf
@@ -20,7 +20,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hayserve.errors import HayserveError
 from hayserve.server.access_log import access_log
+from hayserve.server.app import Application
 from hayserve.server.http_options import http_options
+from hayserve.server.middleware import Forwarded
 from hayserve.server.signals import Terminal, on_hangup, unheeded
 from hayserve.settings import Settings
 
@@ -43,19 +45,19 @@ class Serving:
 
     def __init__(self, app: Starlette) -> None:
         self._app = app
+        self._respond = app.respond if isinstance(app, Application) else app
         self._is_stopping = False
         self.failure: HayserveError | None = None
 
     def stop(self) -> None:
         self._is_stopping = self._app.state.is_stopping = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        elif self._is_stopping:
-            await self._answer_last(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return self._live(scope, receive, send)
+        if self._is_stopping:
+            return self._answer_last(scope, receive, send)
+        return self._respond(scope, receive, send)
 
     async def _answer_last(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_and_close(message: Message) -> None:
@@ -63,7 +65,7 @@ class Serving:
                 MutableHeaders(scope=message)["connection"] = "close"
             await send(message)
 
-        await self._app(scope, receive, send_and_close)
+        await self._respond(scope, receive, send_and_close)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep a failure of ours for whoever started the server: it says more than a traceback."""
@@ -119,21 +121,23 @@ class Server(uvicorn.Server):
         self._quiet_since: dict[Any, float] = {}
         self._terminal = Terminal()
         self._access_log = access_log() if settings.access_log else None
-        super().__init__(
-            uvicorn.Config(
-                self.serving,
-                log_config=None,
-                access_log=settings.access_log,
-                timeout_graceful_shutdown=self._patience,
-                server_header=False,
-                **http_options(
-                    header_bytes=settings.max_header_kb * 1024,
-                    header_seconds=settings.header_timeout,
-                    body_seconds=settings.body_timeout,
-                    access_log=self._access_log,
-                ),
-            )
+        config = uvicorn.Config(
+            self.serving,
+            interface="asgi3",
+            proxy_headers=False,
+            log_config=None,
+            access_log=settings.access_log,
+            timeout_graceful_shutdown=self._patience,
+            server_header=False,
+            **http_options(
+                header_bytes=settings.max_header_kb * 1024,
+                header_seconds=settings.header_timeout,
+                body_seconds=settings.body_timeout,
+                access_log=self._access_log,
+            ),
         )
+        config.app = Forwarded(self.serving, trusted=config.forwarded_allow_ips)
+        super().__init__(config)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal's handler
         """Stop. Unlike uvicorn's, the process does not end by the signal when all is done."""

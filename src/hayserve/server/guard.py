@@ -47,9 +47,12 @@ class ForeignPages:
         return error_response(Request(scope), refused)(scope, receive, send)
 
     def _is_foreign(self, scope: Scope) -> bool:
-        if not any(name == b"origin" for name, _ in scope["headers"]):
-            return False
-        headers = Headers(scope=scope)
+        for name, _ in scope["headers"]:
+            if name == b"origin":
+                return self._is_refused(Headers(scope=scope))
+        return False
+
+    def _is_refused(self, headers: Headers) -> bool:
         origin, host = headers["origin"], headers.get("host", "")
         # A page can give its own name this machine's address and is then of the same origin.
         is_own = origin.partition("://")[2] == host and is_loopback(_name_in(host))

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
-from uvicorn._types import HTTPScope
+from uvicorn._types import ASGI3Application, HTTPScope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -19,8 +22,8 @@ from hayserve.errors import HayserveError, InvalidRequest, RequestTimeout, TooBu
 from hayserve.protocols.body import EXTENSION
 from hayserve.protocols.json_bytes import to_json
 from hayserve.server.access_log import AccessLog
+from hayserve.server.exchange import Exchange
 from hayserve.server.http_upgrade import has_body, parser_after
-from hayserve.server.outgoing import Joining, Parting
 
 logger = logging.getLogger("hayserve.server")
 
@@ -84,18 +87,19 @@ class LimitedHttp(HttpToolsProtocol):
         self._pause = limits.body_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._fires_at = self._due = inf
+        self._is_upgraded = False
         self._is_deaf = False
         self._thrown_away = 0
         self._last_words = b""
 
     parser: httptools.HttpRequestParser
+    app: ASGI3Application
 
     # The connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
-        self._joining = cast(asyncio.Transport, Joining(self.transport, self.loop))
-        self._parting = cast(asyncio.Transport, Parting(self.transport, self._linger))
+        self._parting = cast(asyncio.Transport, _Parting(self.transport, self._linger))
         self._expect_in(self._limits.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -150,18 +154,48 @@ class LimitedHttp(HttpToolsProtocol):
             or self.pipeline
         ):
             self._check_head()
-        before = self.cycle
-        super().on_headers_complete()
-        if self.cycle is before:  # it is to become a WebSocket
+        parser, scope = self.parser, self.scope
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        if parser.should_upgrade() and self._should_upgrade():
             if has_body(self.headers):
                 raise _Refusal(400, InvalidRequest("A WebSocket does not begin with a body."))
+            self._is_upgraded = True
             return
+        self._locate(scope)
         self._due = inf
-        self.cycle.transport = self._joining
-        self.scope["extensions"] = self._extensions
+        scope["extensions"] = self._extensions
         self.headers = []  # what comes after the body is no part of what was authorized
-        if self.pipeline and self._ahead is None:
+        before = self.cycle
+        self.cycle = Exchange(self, keep_alive=version != "1.0" and parser.should_keep_alive())
+        if not before or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+            return
+        self.flow.pause_reading()
+        self.pipeline.appendleft((self.cycle, self.app))
+        if self._ahead is None:
             self._ahead = before
+
+    def _locate(self, scope: HTTPScope) -> None:
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle  # not answered yet: after an answer that comes sooner, nothing is parsed
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        if not self._is_upgraded:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         if self.pipeline or self._is_deaf:
@@ -326,6 +360,15 @@ class LimitedHttp(HttpToolsProtocol):
             self.is_late = True
             cycle.message_event.set()
             self._expect_in(self._pause)
+
+
+class _Parting:
+    """The transport, for an answer that may end before its request does."""
+
+    def __init__(self, transport: asyncio.Transport, linger: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = linger
 
 
 class _Refusal(Exception):

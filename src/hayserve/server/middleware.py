@@ -1,10 +1,12 @@
 """What happens to every request before and after the protocols."""
 
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, cast
 
 import anyio
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hayserve.errors import NotReady
 from hayserve.protocols.sse import SENDS
@@ -39,8 +41,11 @@ class RunIds:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 state["answer_has_begun"] = True
-                others = [pair for pair in message.get("headers", ()) if pair[0] != _HEADER]
-                message["headers"] = [*others, (_HEADER, run_id.encode())]
+                headers = [*message.get("headers", ()), (_HEADER, run_id.encode())]
+                for pair in headers[:-1]:
+                    if pair[0] == _HEADER:
+                        headers.remove(pair)
+                message["headers"] = headers
             await send(message)
 
         state[SENDS] = (send_with_id, send)
@@ -48,6 +53,26 @@ class RunIds:
             await self._app(scope, receive, send_with_id)
         finally:
             del state[SENDS]  # they hold each other, and all that the request held
+
+
+class Forwarded:
+    """Believes proxies about who has sent a request, and how.
+
+    Args:
+        app: The application.
+        trusted: The addresses of the proxies that are believed.
+    """
+
+    def __init__(self, app: ASGIApp, *, trusted: list[str] | str) -> None:
+        self._app = app
+        self._believing = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), trusted))
+
+    # Not async: requests that came without a proxy pay for a look at their headers and no more.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        for name, _ in scope.get("headers", ()):
+            if name.startswith(b"x-forwarded-"):
+                return self._believing(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class RootPath:

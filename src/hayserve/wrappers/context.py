@@ -3,7 +3,6 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
 from hayserve.events import Usage
 
@@ -15,7 +14,6 @@ class RunEnded(BaseException):
     """
 
 
-@dataclass(slots=True)
 class RunContext:
     """One run, as seen from inside it.
 
@@ -23,15 +21,17 @@ class RunContext:
         run_id: The run's id, which the caller and the log know too.
         streaming_components: Which components of a pipeline stream where a call does not say:
             empty for the last one, "all", or names separated by commas.
-        is_stopped: Whether it is to end; its next step then raises `RunEnded`.
     """
 
-    run_id: str
-    streaming_components: str = ""
-    is_stopped: bool = False
-    # Lists: what is done to them is atomic, and components run in several threads.
-    _usage: list[Usage] = field(default_factory=list[Usage])
-    _stages: list[str] = field(default_factory=list[str])
+    __slots__ = ("_stages", "_usage", "is_stopped", "run_id", "streaming_components")
+
+    def __init__(self, run_id: str, *, streaming_components: str = "") -> None:
+        self.run_id = run_id
+        self.streaming_components = streaming_components
+        self.is_stopped = False  # if it is to end: its next step then raises `RunEnded`
+        # Lists: what is done to them is atomic, and components run in several threads.
+        self._usage: list[Usage] = []
+        self._stages: list[str] = []
 
     @property
     def stage(self) -> str:

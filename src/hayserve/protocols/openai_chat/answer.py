@@ -5,7 +5,6 @@ Source: https://platform.openai.com/docs/api-reference/chat/object
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, TypeGuard, get_args
 
 from hayserve.events import FinishReason, Usage
@@ -14,7 +13,7 @@ CHUNK = "chat.completion.chunk"
 COMPLETION = "chat.completion"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Label:
     """Which answer something belongs to.
 
@@ -55,7 +54,7 @@ def is_finish_reason(value: object) -> TypeGuard[FinishReason]:
 def usage_of(usage: Usage | None, *, ready_made: Mapping[str, Any] | None) -> dict[str, Any]:
     """What was counted, else what the wrapper itself said, else zeros."""
     if usage is None:
-        return dict(_NO_USAGE if ready_made is None else ready_made)
+        return _NO_USAGE if ready_made is None else {**ready_made}
     return _fields_of(usage)
 
 
@@ -69,4 +68,4 @@ def _fields_of(usage: Usage) -> dict[str, Any]:
     }
 
 
-_NO_USAGE: Mapping[str, Any] = MappingProxyType(_fields_of(Usage()))
+_NO_USAGE = _fields_of(Usage())  # of many answers: nobody changes it

@@ -33,10 +33,11 @@ class Fields(TypedDict, total=False):
     n: int | None
 
 
-_FIELDS = TypeAdapter(Fields)
+# The validator itself: what is around it takes a third of the time.
+_FIELDS = TypeAdapter(Fields).validator
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChatRequest:
     """A request as it was sent."""
 
