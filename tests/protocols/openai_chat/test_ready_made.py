@@ -33,7 +33,7 @@ RUN = Run("0123", "weather", METHOD, {})
 def answered(result: object) -> list[Event]:
     usage = Usage(input_tokens=1)
     *said, closing = with_answer([RunFinished(result, usage=usage)], run=RUN)
-    assert closing == RunFinished(usage=usage)
+    assert closing == RunFinished(result, usage=usage)
     return said
 
 

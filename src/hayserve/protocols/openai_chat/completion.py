@@ -12,6 +12,7 @@ from hayserve.events import (
     ClientEvent,
     Delta,
     Event,
+    FinishReason,
     ModelFinished,
     ReadyMade,
     ReasoningDelta,
@@ -45,8 +46,11 @@ def completion(events: Sequence[Event], label: Label) -> dict[str, Any]:
     Raises:
         HayserveError: The run failed or was stopped.
     """
-    answer = _Answer(label)
     *said, closing = events
+    if len(said) == 1 and type(said[0]) is TextDelta and type(closing) is RunFinished:
+        usage = usage_of(closing.usage, ready_made=None)  # nearly all answers are a text
+        return _whole(label, _message(said[0].text), reason="stop", usage=usage)
+    answer = _Answer(label)
     for event in said:
         if type(event) is TextDelta:  # as nearly all are
             answer.text.append(event.text)
@@ -105,24 +109,28 @@ class _Answer:
             self.add(delta)
 
     def whole(self, usage: dict[str, Any]) -> dict[str, Any]:
-        fields = self._label.fields(COMPLETION)
         reason = finish_reason(self._reason, has_client_calls=bool(self._calls))
-        choice = {
-            "index": 0,
-            "message": self._message(),
-            "logprobs": None,
-            "finish_reason": reason,
-        }
-        return {**fields, "choices": [choice], "usage": usage}
+        return _whole(self._label, self._message(), reason=reason, usage=usage)
 
     def _message(self) -> dict[str, Any]:
         if self._decoder is not None:
             self.text.append(self._decoder.decode(b"", final=True))
         text = "".join(self.text)
-        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        message = _message(text)
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
         if self._calls is not None:
             message["tool_calls"] = self._calls.whole()
             message["content"] = text or None
         return message
+
+
+def _whole(
+    label: Label, message: dict[str, Any], *, reason: FinishReason, usage: dict[str, Any]
+) -> dict[str, Any]:
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    return {**label.fields(COMPLETION), "choices": [choice], "usage": usage}
+
+
+def _message(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text, "refusal": None}

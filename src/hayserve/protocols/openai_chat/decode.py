@@ -1,5 +1,6 @@
 """Reads a chat completion request into the call that it asks for."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,13 +24,9 @@ def read_request(data: bytes) -> ChatRequest:
     except ValidationError as error:
         hint = "Send an object with `model` and `messages`, in UTF-8."
         raise refusal(error, hint=hint) from error
-    roleless = [
-        Problem(("messages", index, "role"), "A message needs a role, which is a string", "missing")
-        for index, message in enumerate(request.messages)
-        if not isinstance(message.get("role"), str)
-    ]
-    if roleless:
-        raise refusal_of(roleless)
+    for message in request.messages:
+        if not isinstance(message.get("role"), str):
+            raise refusal_of(_roleless(request.messages))
     if request.n is not None and request.n != 1:
         raise InvalidRequest(
             f"'n' is {request.n}, and a deployment gives exactly one answer to a request.",
@@ -37,6 +34,14 @@ def read_request(data: bytes) -> ChatRequest:
             param="n",
         )
     return request
+
+
+def _roleless(messages: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    return [
+        Problem(("messages", index, "role"), "A message needs a role, which is a string", "missing")
+        for index, message in enumerate(messages)
+        if not isinstance(message.get("role"), str)
+    ]
 
 
 def chat_call(request: ChatRequest, deployment: Deployment) -> tuple[Method, dict[str, Any]]:

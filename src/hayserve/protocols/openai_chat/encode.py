@@ -41,6 +41,7 @@ from hayserve.protocols.openai_error import error_object, failure_of
 
 _DATA = b"data: "
 _DONE = b"data: [DONE]\n\n"
+_ROLE = b'{"role":"assistant","content":""},"finish_reason":null}]'
 
 
 class ChunkEncoder:
@@ -123,7 +124,7 @@ class ChunkEncoder:
         if self._role_is_said:
             return b""
         self._role_is_said = True
-        return self._chunk(b'{"role":"assistant","content":""}')
+        return self._head + _ROLE + self._tail
 
     def _ready_made(self, data: Mapping[str, Any]) -> bytes:
         self._ready_made_usage = usage_in(data) or self._ready_made_usage

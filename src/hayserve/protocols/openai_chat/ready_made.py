@@ -29,7 +29,7 @@ def with_answer(events: Sequence[Event], *, run: Run) -> list[Event]:
     last = events[-1]
     if isinstance(events[0], StreamOpened) or not isinstance(last, RunFinished):
         return list(events)
-    return [*events[:-1], *_deltas_of(last.result, run=run), RunFinished(usage=last.usage)]
+    return [*events[:-1], *_deltas_of(last.result, run=run), last]
 
 
 def deltas_in(data: Mapping[str, Any]) -> list[Delta]:

@@ -3,8 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Required, Self, cast
+from typing import Annotated, Any, Required, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
@@ -37,11 +36,21 @@ class Fields(TypedDict, total=False):
 _FIELDS = TypeAdapter(Fields).validator
 
 
-@dataclass(slots=True)
 class ChatRequest:
-    """A request as it was sent."""
+    """A request as it was sent.
 
-    fields: Fields
+    Args:
+        fields: What was sent.
+    """
+
+    __slots__ = ("fields", "messages", "model", "n", "stream")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        self.model = fields["model"]
+        self.messages = fields["messages"]
+        self.stream = bool(fields.get("stream"))
+        self.n = fields.get("n")
 
     @classmethod
     def read(cls, data: bytes) -> Self:
@@ -53,28 +62,11 @@ class ChatRequest:
         return cls(_FIELDS.validate_json(data))
 
     @property
-    def model(self) -> str:
-        return self.fields["model"]
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        return self.fields["messages"]
-
-    @property
-    def stream(self) -> bool:
-        return bool(self.fields.get("stream"))
-
-    @property
-    def n(self) -> int | None:
-        return self.fields.get("n")
-
-    @property
     def wants_usage(self) -> bool:
         options = self.fields.get("stream_options")
         return bool(options and options.get("include_usage"))
 
     def body(self) -> dict[str, Any]:
         """Everything that the client sent, and `stream` in any case; its messages are copies."""
-        messages = [dict(message) for message in self.messages]
-        sent = cast(dict[str, Any], self.fields)
-        return {**sent, "messages": messages, "stream": self.stream}
+        messages = [message.copy() for message in self.messages]
+        return {**self.fields, "messages": messages, "stream": self.stream}
