@@ -63,7 +63,7 @@ class Exchange(RequestResponseCycle):
         """Have the application answer; what it fails with is logged."""
         try:
             await app(self.scope, self.receive, self.send)
-        except BaseException:
+        except BaseException:  # whatever comes, the client is told
             self.logger.exception("Exception in ASGI application\n")
             await self._fail()
         else:

@@ -18,11 +18,12 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from hayserve.errors import HayserveError, InvalidRequest, RequestTimeout, TooBusy, TooLarge
+from hayserve.errors import InvalidRequest, RequestTimeout, TooBusy
 from hayserve.protocols.body import EXTENSION
 from hayserve.protocols.json_bytes import to_json
 from hayserve.server.access_log import AccessLog
 from hayserve.server.exchange import Exchange
+from hayserve.server.http_refusal import Refusal, head_too_large, refusal_of
 from hayserve.server.http_upgrade import has_body, parser_after
 
 logger = logging.getLogger("hayserve.server")
@@ -122,7 +123,7 @@ class LimitedHttp(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._refuse(_refusal_of(error))
+            self._refuse(refusal_of(error))
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
         else:
@@ -161,7 +162,7 @@ class LimitedHttp(HttpToolsProtocol):
             scope["http_version"] = version
         if parser.should_upgrade() and self._should_upgrade():
             if has_body(self.headers):
-                raise _Refusal(400, InvalidRequest("A WebSocket does not begin with a body."))
+                raise Refusal(400, InvalidRequest("A WebSocket does not begin with a body."))
             self._is_upgraded = True
             return
         self._locate(scope)
@@ -218,7 +219,7 @@ class LimitedHttp(HttpToolsProtocol):
         if self._last_words:
             self._say_last_words()
 
-    def _refuse(self, refusal: "_Refusal") -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         """Answer in place of the application, in turn, and read no more."""
         extra = {"status": refusal.status, "why": refusal.error.message, "client": self.client}
         logger.info("request_refused", extra=extra)
@@ -237,7 +238,7 @@ class LimitedHttp(HttpToolsProtocol):
         elif cycle.response_started:
             self.transport.close()
 
-    def _answer(self, refusal: "_Refusal") -> bytes:
+    def _answer(self, refusal: Refusal) -> bytes:
         error = refusal.error
         body = to_json({"detail": error.message, "hint": error.hint, "code": error.code})
         headers = [
@@ -281,13 +282,13 @@ class LimitedHttp(HttpToolsProtocol):
             self._fed = self._head_size()  # there may have been other requests before this one
             self._expect_in(self._limits.header_seconds)
         if self._fed > self._limits.header_bytes or len(self.headers) > MOST_HEADERS:
-            self._refuse(_head_too_large(self._limits.header_bytes))
+            self._refuse(head_too_large(self._limits.header_bytes, MOST_HEADERS))
 
     def _check_head(self) -> None:
         if len(self.headers) > MOST_HEADERS or self._head_size() > self._limits.header_bytes:
-            raise _head_too_large(self._limits.header_bytes)
+            raise head_too_large(self._limits.header_bytes, MOST_HEADERS)
         if len(self.pipeline) >= MOST_PIPELINED:
-            raise _Refusal(429, TooBusy("Too many requests were sent before their answers."))
+            raise Refusal(429, TooBusy("Too many requests were sent before their answers."))
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -304,7 +305,7 @@ class LimitedHttp(HttpToolsProtocol):
         elif len(cycle.body) > held:
             self._fed = 0
         elif self._fed > self._limits.header_bytes:
-            self._refuse(_head_too_large(self._limits.header_bytes))
+            self._refuse(head_too_large(self._limits.header_bytes, MOST_HEADERS))
             return
         self._expect_in(self._pause)
 
@@ -349,7 +350,7 @@ class LimitedHttp(HttpToolsProtocol):
             self._expect_in(self._limits.header_seconds)
         else:
             late = RequestTimeout("The headers took too long to arrive.", hint="Send them at once.")
-            self._refuse(_Refusal(408, late))
+            self._refuse(Refusal(408, late))
 
     def _give_up_body(self, cycle: RequestResponseCycle) -> None:
         if self.flow.read_paused or cycle.waiting_for_100_continue:
@@ -371,34 +372,6 @@ class _Parting:
         self.close = linger
 
 
-class _Refusal(Exception):
-    def __init__(self, status: int, error: HayserveError) -> None:
-        super().__init__(error.message)
-        self.status = status
-        self.error = error
-
-
 def _disconnect(cycle: RequestResponseCycle) -> None:
     cycle.disconnected = True
     cycle.message_event.set()
-
-
-def _refusal_of(error: httptools.HttpParserError) -> _Refusal:
-    why: object = error
-    if isinstance(error, httptools.HttpParserCallbackError):
-        if isinstance(error.__context__, _Refusal):
-            return error.__context__
-        logger.info("request_not_understood", exc_info=error)
-        why = "its target is none of a server's"
-    malformed = InvalidRequest(
-        f"The request is not HTTP/1.1: {why}.", hint="Use an HTTP client to write it."
-    )
-    return _Refusal(400, malformed)
-
-
-def _head_too_large(limit: int) -> _Refusal:
-    large = TooLarge(
-        f"The headers are larger than {limit / 1024:g} KB, or more than {MOST_HEADERS}.",
-        hint="Send less of them.",
-    )
-    return _Refusal(431, large)
