@@ -308,8 +308,9 @@ async def test_what_setup_started_ends_with_it(prover: Prover, tmp_path: Path) -
     import os, subprocess
     near = subprocess.Popen(["sleep", "100"])
     far = subprocess.Popen(["sh", "-c", "sleep 100 & wait"], start_new_session=True)
-    if not os.fork():
+    if not (own := os.fork()):
         os._exit(0)
+    os.waitpid(own, 0)
     print(near.pid, far.pid, file=open({str(tmp_path / "pids")!r}, "w"))
     """
     await prover.prove(wrapper(tmp_path, setup=code))
