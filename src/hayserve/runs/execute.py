@@ -88,7 +88,8 @@ class Executor:
                 self._next_look.cancel()
             for live in list(self._lives.values()):
                 live.cancel(STOPPING)
-            await asyncio.sleep(0)  # whatever is about to begin, begins
+            if self._lives:
+                await asyncio.sleep(0)  # whatever is about to begin, begins
             if tasks := self._tasks_here():
                 await asyncio.wait(tasks, timeout=SECONDS_TO_CLEAN_UP)
             self._threads.close()
