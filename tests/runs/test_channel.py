@@ -21,7 +21,7 @@ from hayserve.events import (
     ToolFinished,
     ToolStarted,
 )
-from hayserve.runs.channel import Channel, ChannelClosed
+from hayserve.runs.channel import TURN_SECONDS, Channel, ChannelClosed, Waker
 from hayserve.wrappers.own_loop import OwnLoop
 from runs.running import quiet
 
@@ -396,3 +396,35 @@ async def test_who_waits_for_room_may_give_up_without_harm_to_others() -> None:
             await wait("impatient")
         channel.take()
     assert had == ["patient"]
+
+
+async def test_a_loop_is_woken_at_once_and_then_once_for_all_that_write_within_a_moment() -> None:
+    loop = asyncio.get_running_loop()
+    waker, turns, turn = Waker(loop), list[int](), list[int]()
+
+    def end_turn() -> None:
+        turns.append(len(turn))
+        turn.clear()
+
+    def called() -> None:
+        if not turn:
+            loop.call_soon(end_turn)
+        turn.append(1)
+
+    for _ in range(3):
+        await asyncio.to_thread(lambda: [waker.call(called) for _ in range(1000)])
+        await asyncio.sleep(10 * TURN_SECONDS)
+    assert sum(turns) == 3000
+    assert len(turns) < 300
+
+
+async def test_events_of_a_thread_come_whole_and_in_order_with_a_waker() -> None:
+    channel = Channel(waker=Waker(asyncio.get_running_loop()))
+    thread = asyncio.create_task(
+        asyncio.to_thread(lambda: [channel.emit(TextDelta(str(number))) for number in range(1000)])
+    )
+    events: list[Event] = []
+    while len(events) < 1000:
+        events += await channel.receive()
+    await thread
+    assert events == [TextDelta(str(number)) for number in range(1000)]

@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 
 from hayserve.events import (
     BytesDelta,
@@ -23,11 +24,49 @@ from hayserve.events import (
 )
 from hayserve.wrappers.context import RunEnded
 
+TURN_SECONDS = 0.001
 _OVERHEAD = 64
 
 
 class ChannelClosed(RunEnded):
     """Nobody reads the channel any more; raised in the code that emits, so that it stops."""
+
+
+class Waker:
+    """Wakes an event loop for threads: at once, but then no sooner than a millisecond later.
+
+    Each time that a thread wakes the loop, Python's lock goes from one to the other and back, which
+    with many threads that stream takes longer than all else. What they write within a millisecond
+    is handled in one turn.
+
+    Args:
+        loop: The event loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._waiting: list[Callable[[], None]] = []
+        self._is_to_come = False  # a turn, so that nobody needs to ask for one
+        self._context = Context()  # of nobody's run
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have `function` called on the event loop, from any thread."""
+        with self._lock:
+            self._waiting.append(function)
+            if self._is_to_come:
+                return
+            self._is_to_come = True
+        self._loop.call_soon_threadsafe(self._turn, context=self._context)
+
+    def _turn(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            self._is_to_come = bool(waiting)
+        if waiting:
+            self._loop.call_later(TURN_SECONDS, self._turn, context=self._context)
+        for function in waiting:
+            function()
 
 
 class Channel:
@@ -37,10 +76,12 @@ class Channel:
 
     Args:
         capacity: How many bytes of events may wait before writers have to wait, in bytes.
+        waker: Wakes the event loop when a thread has written; by default each time.
     """
 
-    def __init__(self, *, capacity: int = 256 * 1024) -> None:
+    def __init__(self, *, capacity: int = 256 * 1024, waker: "Waker | None" = None) -> None:
         self._loop = asyncio.get_running_loop()
+        self._waker = waker
         self._loop_thread = threading.get_ident()
         self._other_loop_thread = 0
         self._capacity = capacity
@@ -97,8 +138,10 @@ class Channel:
             self._wake_is_on_its_way = True
         if is_on_loop:
             self._loop.call_soon(self._wake)
-        else:
+        elif self._waker is None:
             self._loop.call_soon_threadsafe(self._wake)
+        else:
+            self._waker.call(self._wake)
 
     def end(self, closing: Closing) -> bool:
         """Add the closing event, on the event loop; writers get `ChannelClosed` from now on.

@@ -23,6 +23,7 @@ from hayserve.errors import (
 from hayserve.events import STOPPING, RunFailed, RunFinished
 from hayserve.runs.admission import Admission
 from hayserve.runs.call import Rest, call, call_async, read, read_async
+from hayserve.runs.channel import Waker
 from hayserve.runs.live import LiveRun
 from hayserve.runs.run import Run
 from hayserve.runs.state import RunState
@@ -74,12 +75,14 @@ class Executor:
         self._contexts: dict[Run, Context] = {}  # of those that wait
         self._threads = Threads()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waker: Waker | None = None
         self._next_look: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Take runs for as long as the block lasts; leaving it cancels what is still under way."""
         self._loop = asyncio.get_running_loop()
+        self._waker = Waker(self._loop)
         try:
             yield
         finally:
@@ -112,6 +115,7 @@ class Executor:
             run,
             context=RunContext(run.id, streaming_components=self._streaming_components),
             started=now if run.arrived is None else run.arrived,
+            waker=self._waker,
             on_stop=self._give_up,
         )
         live.may_last = self._may_last(run)

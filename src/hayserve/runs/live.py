@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from hayserve.events import Closing, Event, RunCancelled, StreamOpened
-from hayserve.runs.channel import Channel
+from hayserve.runs.channel import Channel, Waker
 from hayserve.runs.run import Run
 from hayserve.wrappers.context import RunContext
 
@@ -24,6 +24,7 @@ class LiveRun:
         run: The run.
         context: What its code knows of it.
         started: When it came, by the event loop's clock.
+        waker: Wakes the event loop when a thread of it has said something.
         on_stop: Called when it is stopped before its code has ended.
     """
 
@@ -46,11 +47,12 @@ class LiveRun:
         *,
         context: RunContext | None = None,
         started: float = 0.0,
+        waker: Waker | None = None,
         on_stop: Callable[["LiveRun"], object] = lambda _: None,
     ) -> None:
         self.run = run
         self.context = context or RunContext(run.id)
-        self.channel = Channel()
+        self.channel = Channel(waker=waker)
         self.started = started
         self.may_last = inf  # in seconds
         self.when_lasting: Callable[[], object] | None = None  # called if it takes a moment
