@@ -398,6 +398,7 @@ async def test_who_waits_for_room_may_give_up_without_harm_to_others() -> None:
     assert had == ["patient"]
 
 
+@pytest.mark.anyio
 async def test_a_loop_is_woken_at_once_and_then_once_for_all_that_write_within_a_moment() -> None:
     loop = asyncio.get_running_loop()
     waker, turns, turn = Waker(loop), list[int](), list[int]()
@@ -418,6 +419,7 @@ async def test_a_loop_is_woken_at_once_and_then_once_for_all_that_write_within_a
     assert len(turns) < 300
 
 
+@pytest.mark.anyio
 async def test_events_of_a_thread_come_whole_and_in_order_with_a_waker() -> None:
     channel = Channel(waker=Waker(asyncio.get_running_loop()))
     thread = asyncio.create_task(
