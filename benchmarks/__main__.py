@@ -73,7 +73,7 @@ def asked() -> Wish | None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN")
     parser.add_argument("--quick", action="store_true", help="one round of a second each")
     parser.add_argument("--source", type=Path, help="another checkout of hayserve to measure")

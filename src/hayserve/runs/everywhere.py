@@ -20,7 +20,7 @@ from hayserve.runs.questions import Kind, Question, Questions
 from hayserve.runs.state import Runs, RunState
 from hayserve.storage.database import Database
 
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 5.0
 
 Body: TypeAlias = Mapping[str, Any]
 Workers: TypeAlias = Mapping[str, Worker]
