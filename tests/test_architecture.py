@@ -19,6 +19,8 @@ BORDERS = (
     "deployments/load.py",
     "deployments/loader.py",
     "runs/execute.py",
+    "protocols/openai_responses/keeper.py",  # tasks that outlive a request
+    "protocols/openai_responses/recorder.py",  # likewise
     "protocols/sse.py",  # the middleware of an application, where no caller would see it raise
     "server/exchange.py",  # likewise
 )

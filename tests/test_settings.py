@@ -32,6 +32,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "body_timeout": ("3", 3.0),
     "blocking_seconds": ("0.2", 0.2),
     "idempotency_hours": ("48", 48),
+    "response_hours": ("24", 24),
+    "file_hours": ("12", 12),
     "lean_openai": ("true", True),
     "show_tracebacks": ("1", True),
     "graceful_shutdown_timeout": ("7", 7),

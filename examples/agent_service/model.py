@@ -5,6 +5,7 @@ import re
 
 from haystack.components.generators.chat import MockChatGenerator, OpenAIChatGenerator
 from haystack.dataclasses import ChatMessage, ToolCall
+from haystack.tools import Tool
 from haystack.utils import Secret
 
 OFFLINE = "[offline demo model]"
@@ -24,20 +25,31 @@ def chat_generator():
     )
 
 
-def offline_reply(messages: list[ChatMessage], tools) -> ChatMessage:
+def offline_reply(messages: list[ChatMessage], tools: list[Tool]) -> ChatMessage:
     """Call the tool that the question asks for, then say what it gave."""
     last = messages[-1]
     if last.tool_call_results:
         given = ", ".join(str(result.result) for result in last.tool_call_results)
         return ChatMessage.from_assistant(f"{OFFLINE} The tool says: {given}.")
     question = last.text or ""
-    sum_asked = re.search(r"[-(]*\d[\d\s.()]*[-+*/][-+*/\d\s.()]*", question)
-    if sum_asked:
-        call = ToolCall("calculate", {"expression": sum_asked.group().strip()}, id="call_sum")
+    call = call_asked_for(question, tools)
+    if call:
         return ChatMessage.from_assistant(tool_calls=[call])
-    if re.search(r"\b(time|date|day|clock)\b", question, re.IGNORECASE):
-        return ChatMessage.from_assistant(tool_calls=[ToolCall("current_time", {}, id="call_time")])
     return ChatMessage.from_assistant(
         f"{OFFLINE} You said: {question!r}. Ask me for a sum or for the time and I use a tool; "
         "set OPENAI_API_KEY for a real model."
     )
+
+
+def call_asked_for(question: str, tools: list[Tool]) -> ToolCall | None:
+    sum_asked = re.search(r"[-(]*\d[\d\s.()]*[-+*/][-+*/\d\s.()]*", question)
+    if sum_asked:
+        return ToolCall("calculate", {"expression": sum_asked.group().strip()}, id="call_sum")
+    if re.search(r"\b(time|date|day|clock)\b", question, re.IGNORECASE):
+        return ToolCall("current_time", {}, id="call_time")
+    for tool in tools:
+        # Clients may bring tools of their own: "weather" asks for their `get_weather`.
+        if re.search(rf"\b{tool.name.split('_')[-1]}\b", question, re.IGNORECASE):
+            arguments = dict.fromkeys(tool.parameters.get("required", []), question)
+            return ToolCall(tool.name, arguments, id=f"call_{tool.name}")
+    return None

@@ -6,12 +6,14 @@
     │   ├── TooLarge            … it is bigger than the server accepts
     │   ├── RequestTimeout      … it did not arrive in time
     │   ├── IdempotencyMismatch … its Idempotency-Key belongs to another request
+    │   ├── PreviousNotFound    … the response that it continues is not there
     │   └── MethodNotAllowed    … the path exists and takes other methods
     ├── Unauthorized            no key, or not the right one
     ├── Forbidden               the key does not matter: this caller may not do this
     ├── NotFound                nothing has that name
     ├── NotCapable              it exists and cannot do that
     ├── NameTaken               a deployment of that name exists
+    ├── TurnTaken               another response is being made in the conversation
     ├── DeployRefused           the bundle cannot be served
     ├── RunFailed               a run ended without an answer
     │   ├── WrapperFailed       … because the wrapper's code raised
@@ -104,6 +106,12 @@ class IdempotencyMismatch(InvalidRequest):
     code: ClassVar[str] = "idempotency_mismatch"
 
 
+class PreviousNotFound(InvalidRequest):
+    """The response that the request continues is not there."""
+
+    code: ClassVar[str] = "previous_response_not_found"
+
+
 class MethodNotAllowed(InvalidRequest):
     """The path exists and does not take this method."""
 
@@ -138,6 +146,12 @@ class NameTaken(HayserveError):
     """A deployment of that name exists and replacing it was not asked for."""
 
     code: ClassVar[str] = "name_taken"
+
+
+class TurnTaken(HayserveError):
+    """Another response is being made in the conversation."""
+
+    code: ClassVar[str] = "conversation_locked"
 
 
 class DeployRefused(HayserveError):

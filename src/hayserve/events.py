@@ -103,6 +103,30 @@ class ReadyMade:
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """A document that an answer is based on: a web page if it has a `url`, else a file.
+
+    Args:
+        title: What it is called.
+        url: Where it is on the web.
+        file_id: The document's id, if it is a file.
+        filename: The name of the file, without folders.
+    """
+
+    title: str
+    url: str | None = None
+    file_id: str = ""
+    filename: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """The whole answer is based on these documents."""
+
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens that a run's model calls used, all calls added up."""
 
@@ -156,6 +180,7 @@ Delta = (
     | ModelFinished
     | ClientEvent
     | ReadyMade
+    | Cited
 )
 Closing = RunFinished | RunFailed | RunCancelled
 Event = StreamOpened | Delta | Closing

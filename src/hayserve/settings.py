@@ -135,6 +135,10 @@ class Settings(BaseSettings):
     idempotency_hours: int = Field(
         24, ge=1, description="How long an answer is kept for its Idempotency-Key, in hours."
     )
+    response_hours: int = Field(
+        720, ge=1, description="How long responses and conversations are kept, in hours."
+    )
+    file_hours: int = Field(720, ge=1, description="How long uploaded files are kept, in hours.")
     streaming_components: str = Field(
         "", description="Which components stream by default: none for the last, `all`, or names."
     )

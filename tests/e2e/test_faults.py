@@ -265,7 +265,7 @@ def error_in(answer: httpx2.Response, asked: Asked) -> str:
     if asked.protocol == "rest":
         return answer.text.rpartition("\n[error] ")[2]
     frames = answer.text.removesuffix("\n\n").split("\n\n")
-    if asked.protocol == "chat":
+    if asked.protocol in ("chat", "responses"):
         assert frames.pop() == "data: [DONE]"
     event, _, data = frames[-1].rpartition("data: ")
     said: dict[str, Any] = json.loads(data)

@@ -1,10 +1,7 @@
 """OpenAI's own clients and those built like them, unmodified, against a real server."""
 
 import json
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +13,30 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from pydantic import SecretStr
 
-from e2e.process import serving
+from e2e.clients import printed_by, seen_by
 
 HERE = Path(__file__).parent
 ANSWER = "Hello from hayserve."
-ALL = ["agent", "client_tool", "events", "failing", "generator", "plain", "reasoning", "refusing"]
+ALL = [
+    "agent",
+    "citing",
+    "client_tool",
+    "cut_off",
+    "events",
+    "failing",
+    "generator",
+    "plain",
+    "reasoning",
+    "refusing",
+    "structured",
+    "tools_agent",
+]
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 # The agent's model is called twice, and each call used 15 tokens.
 TOKENS = {"agent": 30, "events": 0, "generator": 0, "plain": 0, "reasoning": 0}
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 models = pytest.mark.parametrize("model", list(TOKENS))
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(HERE / "wrappers", data_dir=tmp_path_factory.mktemp("data")) as url:
-        yield url
-
-
-@pytest.fixture
-def client(server: str) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
-        yield client
 
 
 def check_stream(chunks: list[ChatCompletionChunk]) -> None:
@@ -201,35 +199,6 @@ def test_litellm_works(server: str) -> None:
     failures = seen["failures"]
     assert failures["unknown"]["name"] == "NotFoundError"
     assert "the model is gone" in failures["failedInTheMiddle"]["message"]
-
-
-@pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the Node clients and what they need."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("Node.js is not installed, so its clients cannot be tried.")
-    folder = tmp_path_factory.mktemp("node")
-    shutil.copytree(
-        HERE / "node",
-        folder,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("node_modules"),
-    )
-    installed = subprocess.run([npm, "ci"], cwd=folder, capture_output=True, text=True, check=False)
-    assert installed.returncode == 0, installed.stderr
-    return folder
-
-
-def printed_by(command: list[str], **more: Any) -> dict[str, Any]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
-
-
-def seen_by(script: Path, server: str) -> dict[str, Any]:
-    return printed_by(["node", str(script), server], cwd=script.parent)
 
 
 def test_openai_node_works(node: Path, server: str) -> None:

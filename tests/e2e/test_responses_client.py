@@ -105,8 +105,18 @@ async def test_an_unknown_model_is_not_found() -> None:
             await client.responses.create(model="nobody", input="Hi")
 
 
-async def test_a_file() -> None:
+async def test_a_file_is_kept_and_given_back() -> None:
     async with connected() as client:
         stored = await client.files.create(file=("a.txt", b"abc"), purpose="user_data")
+        content = await client.files.content(stored.id)
+
+    assert (stored.bytes, stored.filename, content.read()) == (3, "a.txt", b"abc")
+
+
+async def test_a_file_for_a_model_is_given_to_it() -> None:
+    async with connected() as client:
+        stored = await client.files.create(
+            file=("a.txt", b"abc"), purpose="user_data", extra_body={"model": "assistant"}
+        )
 
     assert (stored.id, stored.bytes, stored.filename) == ("file-1", 3, "a.txt")

@@ -139,12 +139,16 @@ def on_the_web(
     header_bytes: int = 8192,
     header_seconds: float = 30.0,
     body_seconds: float = 30.0,
+    message_bytes: int = 1_000_000,
     **options: Any,
 ) -> Generator[Web]:
     limits = http_options(
-        header_bytes=header_bytes, header_seconds=header_seconds, body_seconds=body_seconds
+        header_bytes=header_bytes,
+        header_seconds=header_seconds,
+        body_seconds=body_seconds,
+        message_bytes=message_bytes,
     )
-    known: dict[str, Any] = {"ws": "none", "log_config": None, "access_log": False}
+    known: dict[str, Any] = {"log_config": None, "access_log": False}
     config = uvicorn.Config(app, lifespan="off", **{**known, **limits, **options})
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:

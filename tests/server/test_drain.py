@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,13 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from hayserve.errors import HayserveError, Misconfigured
+from hayserve.protocols.line import EXTENSION
 from hayserve.server.drain import Server
 from hayserve.server.serve import run_until_stopped
 from hayserve.server.sockets import listening, port_of
@@ -34,8 +38,27 @@ async def slow(request: Request) -> Response:
     return PlainTextResponse("slow")
 
 
+async def says_late(socket: WebSocket) -> None:
+    """Says when it begins and ends what it is asked for, which takes the seconds that it hears."""
+    line = socket.scope["extensions"][EXTENSION]
+    await socket.accept()
+    with suppress(WebSocketDisconnect):
+        while True:
+            seconds = float(await socket.receive_text())
+            line.is_busy = True
+            await socket.send_text("begun")
+            await asyncio.sleep(seconds)
+            await socket.send_text("done")
+            line.is_busy = False
+
+
 def app_with(lifespan: Any = None) -> Starlette:
-    return Starlette(routes=[Route("/quick", quick), Route("/slow", slow)], lifespan=lifespan)
+    routes = [
+        Route("/quick", quick),
+        Route("/slow", slow),
+        WebSocketRoute("/late", says_late),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 class Running:
@@ -45,6 +68,10 @@ class Running:
         self.server = server
         self.http = httpx2.Client(base_url=url, timeout=10, trust_env=False)
         self.thread = threading.Thread(target=server.run)
+
+    def talk(self, path: str) -> ClientConnection:
+        url = str(self.http.base_url).replace("http", "ws").rstrip("/")
+        return connect(f"{url}{path}", proxy=None)
 
     def stop(self) -> None:
         self.server.handle_exit(signal.SIGTERM, None)
@@ -109,6 +136,35 @@ def test_a_run_under_way_has_its_time_and_no_more(
         assert one.wait() < 4
         asking.join(10)
         assert [answer.status_code for answer in answers] == [status]
+
+
+def test_a_websocket_over_which_nothing_is_under_way_is_closed_soon(tmp_path: Path) -> None:
+    with running(tmp_path, graceful_shutdown_timeout=8) as one, one.talk("/late") as socket:
+        one.stop()
+        assert one.wait() < 3
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
+
+
+def test_what_is_under_way_over_a_websocket_has_its_time(tmp_path: Path) -> None:
+    with running(tmp_path, graceful_shutdown_timeout=8) as one, one.talk("/late") as socket:
+        socket.send("1")
+        assert socket.recv() == "begun"
+        one.stop()
+        assert socket.recv() == "done"
+        with pytest.raises(ConnectionClosed):
+            socket.recv()
+        assert one.wait() < 4
+
+
+def test_what_is_under_way_over_a_websocket_has_no_more_than_its_time(tmp_path: Path) -> None:
+    with running(tmp_path, graceful_shutdown_timeout=0) as one, one.talk("/late") as socket:
+        socket.send("60")
+        assert socket.recv() == "begun"
+        one.stop()
+        assert one.wait() < 4
 
 
 def test_the_interrupt_of_a_terminal_is_for_the_parent(tmp_path: Path) -> None:

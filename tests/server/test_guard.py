@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.testclient import WebSocketDenialResponse
+from starlette.types import Message, Receive, Scope, Send
 
+from hayserve.server.guard import ForeignPages
 from server.serving import HELLO, Server, put, serving
 
 
@@ -111,6 +114,60 @@ def test_pages_of_other_origins_start_no_runs(
         answer = server.http.post("/it/run", json={}, headers=headers)
         assert answer.status_code == status
         assert server.http.get("/healthz", headers=headers).status_code == status
+
+
+def connects(server: Server, **headers: str) -> int:
+    """The status of a handshake."""
+    try:
+        with server.http.websocket_connect("/v1/responses", headers=headers):
+            return 101
+    except WebSocketDenialResponse as response:
+        refused = response
+    assert refused.headers["x-request-id"] == refused.json()["error"]["run_id"]
+    return refused.status_code
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("http://localhost", "localhost", 101),
+        ("http://127.0.0.1:1416", "127.0.0.1:1416", 101),
+        ("https://evil.example", "localhost", 403),
+        ("http://localhost:3000", "localhost", 403),
+        ("null", "localhost", 403),
+        ("http://evil.example", "evil.example", 403),  # its name leads to this machine
+    ],
+)
+def test_pages_of_other_origins_open_no_websockets(
+    tmp_path: Path, *, origin: str, host: str, status: int
+) -> None:
+    with serving(tmp_path, insecure=False) as server:
+        assert connects(server, origin=origin, host=host) == status
+        assert connects(server, host=host) == 101
+
+
+def test_pages_that_cors_lets_call_open_websockets_too(tmp_path: Path) -> None:
+    with serving(tmp_path, insecure=False, cors_allow_origins=["https://a.example"]) as server:
+        assert connects(server, origin="https://a.example") == 101
+        assert connects(server, origin="https://b.example") == 403
+
+
+@pytest.mark.anyio
+async def test_a_web_server_that_can_only_close_a_handshake_does_that() -> None:
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "websocket", "headers": [(b"origin", b"https://evil.example")]}
+    await ForeignPages(app, lambda _: False)(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"]
 
 
 def test_origins_that_cors_allows_may_call(tmp_path: Path) -> None:

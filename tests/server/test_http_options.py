@@ -4,13 +4,17 @@ import pytest
 import uvicorn
 
 from hayserve.server.http_options import http_options
+from hayserve.server.limited_socket import LimitedSocket
 from server.raw_http import Echo, on_the_web
 
 
 def test_connections_are_limited() -> None:
-    options = http_options(header_bytes=1000, header_seconds=1, body_seconds=1)
+    options = http_options(header_bytes=1000, header_seconds=1, body_seconds=1, message_bytes=1000)
 
-    assert uvicorn.Config(Echo(), **options).http is options["http"]
+    config = uvicorn.Config(Echo(), **options)
+
+    assert config.http is options["http"]
+    assert (config.ws, config.ws_max_size) == (LimitedSocket, 1000)
 
 
 def test_without_httptools_the_size_of_headers_is_limited_all_the_same(

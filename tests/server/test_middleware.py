@@ -75,6 +75,33 @@ async def test_a_request_that_is_dropped_in_its_answer_gets_no_other() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_websocket_that_is_dropped_has_said_so_itself() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await anyio.sleep_forever()
+
+    heard = Heard()
+    with anyio.move_on_after(0.01):
+        await RunIds(LastAnswers(app))({"type": "websocket"}, silent, heard)
+    assert heard.messages == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("answer", ["websocket.accept", "websocket.http.response.start"])
+async def test_a_handshake_has_an_id_too(answer: str) -> None:
+    ids: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        ids.append(scope["state"]["run_id"])
+        await send({"type": answer})
+        await send({"type": "websocket.send", "text": "a"})
+
+    heard = Heard()
+    await RunIds(app)({"type": "websocket"}, silent, heard)
+    assert heard.messages[0]["headers"] == [(b"x-request-id", ids[0].encode())]
+    assert heard.messages[1] == {"type": "websocket.send", "text": "a"}
+
+
+@pytest.mark.anyio
 async def test_each_request_has_an_id_of_its_own_whatever_its_client_or_the_wrapper_says() -> None:
     ids: list[str] = []
 

@@ -31,6 +31,11 @@ class Sync(Nothing):
         raise NotImplementedError
 
 
+class Embeds(Nothing):
+    def run_embedding(self, model: str, texts: Any, body: Any) -> Any:
+        raise NotImplementedError
+
+
 class Both(Sync):
     async def run_api_async(self, name: str) -> str:
         return name
@@ -122,6 +127,34 @@ def test_taking_files_alone_is_not_enough() -> None:
         capabilities_of(Files(), name="it")
 
 
+def test_embedding_alone_is_enough() -> None:
+    can = capabilities_of(Embeds(), name="it")
+    assert can.names() == ["embeddings"]
+    assert can.embedding is not None
+    assert not can.embedding.takes_dimensions
+
+
+def test_a_method_that_embeds_may_take_dimensions() -> None:
+    class Sized(Embeds):
+        async def run_embedding_async(
+            self, model: str, texts: Any, body: Any, *, dimensions: int | None = None
+        ) -> Any:
+            raise NotImplementedError
+
+        def run_response(
+            self, model: str, input_items: Any, body: Any, *, dimensions: int = 0
+        ) -> str:
+            raise NotImplementedError
+
+    can = capabilities_of(Sized(), name="it")
+    assert can.names() == ["responses", "embeddings"]
+    assert can.embedding is not None
+    assert (can.embedding.name, can.embedding.is_async) == ("run_embedding_async", True)
+    assert can.embedding.takes_dimensions
+    assert can.response is not None
+    assert not can.response.takes_dimensions
+
+
 def test_a_method_may_be_switched_off() -> None:
     class Off(Both):
         run_api_async = None  # pyright: ignore[reportAssignmentType] - what is tested
@@ -162,6 +195,14 @@ def too_few(filename: str, content: bytes) -> Any: ...
             (
                 "with model, input_items, body: missing a required argument: 'user'.",
                 "`async def run_response_async(self, model, input_items, body)`",
+            ),
+        ),
+        (
+            "run_embedding",
+            without_body,
+            (
+                "with model, texts, body: missing a required argument: 'messages'.",
+                "`def run_embedding(self, model, texts, body)`",
             ),
         ),
         (

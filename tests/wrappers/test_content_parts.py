@@ -17,6 +17,10 @@ def file(**fields: Any) -> dict[str, Any]:
     return {"type": "file", "file": fields}
 
 
+def audio(**fields: Any) -> dict[str, Any]:
+    return {"type": "input_audio", "input_audio": fields}
+
+
 def test_texts_images_and_files_become_haystacks_parts() -> None:
     content = [
         {"type": "text", "text": "What is this?"},
@@ -32,6 +36,12 @@ def test_texts_images_and_files_become_haystacks_parts() -> None:
         ImageContent(base64_image="aGVsbG8=", mime_type="image/png"),
         FileContent(base64_data="aGVsbG8=", mime_type="application/pdf", filename="a.pdf"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp3"])
+def test_a_sound_becomes_a_file_of_its_format(kind: str) -> None:
+    (part,) = parts_of([audio(data="aGVsbG8=", format=kind)], where="content")
+    assert part == FileContent(base64_data="aGVsbG8=", mime_type=f"audio/{kind}")
 
 
 def test_parameters_of_a_data_urls_type_are_dropped() -> None:
@@ -66,10 +76,22 @@ def test_an_image_on_the_web_is_not_fetched(url: str) -> None:
     [
         ("A", "content[0]", "content[0] is of type 'str'."),
         ({"text": "A"}, "content[0].type", "content[0] is a content part of type None."),
+        ({"type": "video"}, "content[0].type", "content[0] is a content part of type 'video'."),
+        ({"type": "input_audio"}, "content[0].input_audio", "content[0].input_audio is missing."),
         (
-            {"type": "input_audio"},
-            "content[0].type",
-            "content[0] is a content part of type 'input_audio'.",
+            audio(data="aGVsbG8="),
+            "content[0].input_audio.format",
+            "content[0].input_audio.format is missing.",
+        ),
+        (
+            audio(data=5, format="wav"),
+            "content[0].input_audio.data",
+            "content[0].input_audio.data is of type 'int'.",
+        ),
+        (
+            audio(data="!", format="wav"),
+            "content[0].input_audio.data",
+            "content[0].input_audio.data holds no usable audio: The base64 string is not valid",
         ),
         ({"type": "text"}, "content[0].text", "content[0].text is missing."),
         ({"type": "image_url"}, "content[0].image_url", "content[0].image_url is missing."),

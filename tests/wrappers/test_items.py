@@ -26,6 +26,7 @@ from pydantic import BaseModel
 from hayserve import events
 from hayserve.testing import ScriptedChatGenerator
 from hayserve.wrappers.base import SSEStream
+from hayserve.wrappers.citations import citations_in
 from hayserve.wrappers.client_events import create_status_event
 from hayserve.wrappers.items import (
     Items,
@@ -301,3 +302,10 @@ def test_what_is_nothing_but_a_text_takes_a_short_way_that_leads_to_the_same(
     assert plain_text(item) == text
     if text:
         assert Items().events_of(item) == [events.TextDelta(text)]
+
+
+def test_the_documents_that_an_answer_is_based_on_are_cited() -> None:
+    [sources] = citations_in([Document(id="1", content="a", meta={"url": "https://a.org"})])
+    citation = events.Citation("https://a.org", url="https://a.org")
+    assert plain_text(sources) == ""
+    assert Items().events_of(sources) == [events.Cited((citation,))]

@@ -7,8 +7,16 @@ import pytest
 from haystack import Pipeline, component
 from haystack.components.builders import ChatPromptBuilder
 from haystack.components.generators.chat import MockChatGenerator
+from haystack.dataclasses import Document
 
-from hayserve.events import Event, ModelFinished, RunFinished, StreamOpened, TextDelta
+from hayserve.events import (
+    Citation,
+    Event,
+    ModelFinished,
+    RunFinished,
+    StreamOpened,
+    TextDelta,
+)
 from hayserve.runs.execute import Executor
 from hayserve.runs.run import Run, new_ids
 from hayserve.wrappers.capabilities import capabilities_of
@@ -106,3 +114,18 @@ async def chat(wrapper: PlainPipelineWrapper, text: str) -> list[Event]:
     executor = Executor()
     async with executor.running():
         return await executor.start(Run(new_ids(1)[0], "it", able.chat, arguments)).all_events()
+
+
+@component
+class Cites:
+    @component.output_types(replies=list[str], documents=list[Document])
+    def run(self, text: str) -> dict[str, Any]:
+        return {"replies": [text], "documents": [Document(id="1", meta={"title": "Hay"})]}
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_is_based_on_documents_says_so() -> None:
+    said, cited = await answer_to_hi(named(Cites()).methods())
+
+    assert said == "hi"
+    assert cited.citations == (Citation("Hay", file_id="1", filename="Hay"),)

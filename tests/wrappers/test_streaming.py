@@ -12,8 +12,9 @@ import pytest
 from haystack import component
 from haystack.components.agents import Agent
 from haystack.core.errors import PipelineRuntimeError
-from haystack.dataclasses import ChatMessage, StreamingChunk
+from haystack.dataclasses import ChatMessage, Document, StreamingChunk
 
+from hayserve.events import Citation
 from hayserve.testing import Reply, ScriptedChatGenerator
 from hayserve.wrappers.client_events import PipelineEvent, create_status_event
 from hayserve.wrappers.context import RunContext, current_run
@@ -464,3 +465,20 @@ async def test_whoever_takes_the_chunks_may_end_the_run(is_begun: bool) -> None:
     with pytest.raises(Ended):
         await later.drive(end_it, no_wait)
     assert await asyncio.to_thread(talks_later.ended.wait, 5)
+
+
+@component
+class Cites(Shout):
+    """A component that cannot stream, and returns what its answer is based on."""
+
+    @component.output_types(replies=list[str], documents=list[Document])
+    def run(self, query: str) -> dict[str, Any]:
+        return {"replies": [query], "documents": [Document(id="1", meta={"title": "Hay"})]}
+
+
+@pytest.mark.anyio
+async def test_the_documents_that_are_returned_come_last(read: Read) -> None:
+    items = await read(chat(("cites", Cites())), pipeline_run_args={"query": "hi"})
+
+    assert say(items) == "hi"
+    assert items[-1].citations == (Citation("Hay", file_id="1", filename="Hay"),)

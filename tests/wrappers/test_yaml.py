@@ -350,3 +350,11 @@ def test_a_message_from_json_is_a_message() -> None:
     assert able.signature is not None
     arguments = able.signature.arguments(b'{"messages": [{"role": "user", "content": "hi"}]}')
     assert arguments["messages"] == [ChatMessage.from_user("hi")]
+
+
+def test_a_pipeline_with_a_text_embedder_embeds() -> None:
+    source = """
+components:
+  embedder: {type: haystack.components.embedders.MockTextEmbedder}
+"""
+    assert "embeddings" in served(source).names()

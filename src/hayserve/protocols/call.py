@@ -17,6 +17,7 @@ from hayserve.protocols.json_body import check_json
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
 from hayserve.runs.run import Run
+from hayserve.wrappers.asked import Asked
 from hayserve.wrappers.capabilities import Method
 
 TIMEOUT = b"x-run-timeout"
@@ -128,6 +129,8 @@ class Call:
         called: tuple[Method, Mapping[str, Any]],
         *,
         streamed: bool = False,
+        survives: bool = False,
+        asked: Asked | None = None,
     ) -> LiveRun:
         """Start the run that was asked for.
 
@@ -136,6 +139,8 @@ class Call:
             deployment: Whose run it is.
             called: The method, and what it is called with.
             streamed: Whether the answer is read as it comes.
+            survives: Whether it goes on when the client leaves; else a header may say so.
+            asked: What is asked of it beside that.
 
         Raises:
             InvalidRequest: A header says something about it that has no meaning.
@@ -157,7 +162,8 @@ class Call:
             _timeout_in(self._raw.get(TIMEOUT)),
             streamed,
             self._caller(),
-            _survives(self._raw.get(ON_DISCONNECT)),
+            survives or _survives(self._raw.get(ON_DISCONNECT)),
+            asked,
         )
         live = executor.start(run)
         self.scope["state"]["run"] = live

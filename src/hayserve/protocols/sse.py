@@ -10,8 +10,9 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from hayserve.events import STOPPING, Event, RunCancelled
+from hayserve.events import STOPPING, Closing, Event, RunCancelled
 from hayserve.protocols.body import EXTENSION
+from hayserve.runs.channel import Channel
 from hayserve.runs.live import LiveRun, has_closed
 
 GRACE_SECONDS = 5.0
@@ -45,11 +46,29 @@ class Encoder(Protocol):
     def encode(self, event: Event) -> bytes: ...
 
 
+class Source(Protocol):
+    """Whose events are written: a run, or who reads what was written down of one."""
+
+    channel: Channel
+    closing: Closing | None
+
+    @property
+    def survives(self) -> bool: ...
+
+    @property
+    def when_lasting(self) -> Callable[[], object] | None: ...
+
+    @when_lasting.setter
+    def when_lasting(self, called: Callable[[], object] | None) -> None: ...
+
+    def cancel(self, reason: str = ...) -> bool: ...
+
+
 class EventStreamResponse(Response):
     """Sends what an encoder makes of the events of a run.
 
     Args:
-        live: The run; it is cancelled if the client leaves.
+        live: The run, or a reader; it is cancelled if the client leaves.
         opening: The events that were already taken from it.
         encoder: Makes bytes of events.
         headers: The headers of the response.
@@ -58,7 +77,7 @@ class EventStreamResponse(Response):
 
     def __init__(
         self,
-        live: LiveRun,
+        live: Source,
         *,
         opening: Sequence[Event],
         encoder: Encoder,
@@ -80,7 +99,7 @@ class EventStreamResponse(Response):
             try:
                 await send(start)
             except OSError:
-                if not self._live.run.survives:
+                if not self._live.survives:
                     raise
                 send = _to_nobody
             if has_closed(self._opening):  # as of an answer that is a plain text
@@ -199,7 +218,7 @@ class Writing:
         keep_alive: What to send when nothing was said for a while.
     """
 
-    def __init__(self, live: LiveRun, encoder: Encoder, *, keep_alive: bytes) -> None:
+    def __init__(self, live: Source, encoder: Encoder, *, keep_alive: bytes) -> None:
         self._live = live
         self._take = live.channel.take
         self._encode = encoder.encode
@@ -259,7 +278,7 @@ class Writing:
             self._end(None)
 
     def _sent(self, error: BaseException | None) -> None:
-        if isinstance(error, OSError) and self._live.run.survives:
+        if isinstance(error, OSError) and self._live.survives:
             self._sending, error = Sending(_to_nobody, self._sent, is_direct=True), None
         if error is not None:
             self._live.cancel("the client left")
@@ -317,12 +336,12 @@ class Leaving:
         live: The run; left alone if it is to go on without a reader.
     """
 
-    def __init__(self, receive: Receive, live: LiveRun) -> None:
+    def __init__(self, receive: Receive, live: Source) -> None:
         self._receive = receive
         self._live = live
         self._task: asyncio.Task[None] | None = None
         self._context = copy_context()
-        if not live.run.survives:
+        if not live.survives:
             live.when_lasting = self._begin
 
     def close(self) -> None:

@@ -113,7 +113,9 @@ class Executor:
         now = loop.time()
         live = LiveRun(
             run,
-            context=RunContext(run.id, streaming_components=self._streaming_components),
+            context=RunContext(
+                run.id, streaming_components=self._streaming_components, asked=run.asked
+            ),
             started=now if run.arrived is None else run.arrived,
             waker=self._waker,
             on_stop=self._give_up,

@@ -61,6 +61,11 @@ class LiveRun:
         self.task: asyncio.Task[Any] | None = None  # what is cancelled when the run is stopped
         self._on_stop = on_stop
 
+    @property
+    def survives(self) -> bool:
+        """Whether it goes on when its caller leaves."""
+        return self.run.survives
+
     def end(self, closing: Closing) -> bool:
         """Close the run, unless it is closed already."""
         if self.closing is not None:

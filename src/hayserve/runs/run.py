@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hayserve.deployments.uses import Uses
+from hayserve.wrappers.asked import Asked
 from hayserve.wrappers.capabilities import Method
 from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 
@@ -28,6 +29,7 @@ class Run:
         streamed: Whether its caller reads the answer as it comes.
         caller: Who asked for it, for people.
         survives: Whether it goes on when its caller leaves.
+        asked: What its caller asks beside the arguments.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Run:
     streamed: bool = False
     caller: str = ""
     survives: bool = False
+    asked: Asked | None = None
 
 
 def new_ids(count: int = 64) -> list[str]:

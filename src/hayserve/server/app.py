@@ -9,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import hayserve
@@ -23,7 +23,12 @@ from hayserve.protocols.admin.runs import LiveRuns
 from hayserve.protocols.body import read_body
 from hayserve.protocols.call import Reading
 from hayserve.protocols.openai_chat.routes import OpenAIChat
+from hayserve.protocols.openai_embeddings.routes import OpenAIEmbeddings
+from hayserve.protocols.openai_responses.conversation_routes import ConversationRoutes
+from hayserve.protocols.openai_responses.file_routes import FileRoutes
+from hayserve.protocols.openai_responses.making import Maker
 from hayserve.protocols.openai_responses.routes import OpenAIResponses
+from hayserve.protocols.openai_responses.stored_routes import StoredResponses
 from hayserve.protocols.rest.openapi import OpenAPI
 from hayserve.protocols.rest.routes import Rest
 from hayserve.server.error_responses import handlers
@@ -31,6 +36,7 @@ from hayserve.server.front import Front
 from hayserve.server.guard import ForeignPages, Guard
 from hayserve.server.health import Health
 from hayserve.server.idempotency import Idempotent
+from hayserve.server.keeping import reading_of
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
 from hayserve.server.local_key import LocalKey
 from hayserve.server.middleware import LastAnswers, RootPath, RunIds
@@ -175,7 +181,7 @@ def create_app(
     )
     app = Application(
         things,
-        routes=_routes(parts, key, _reading(settings)),
+        routes=_routes(parts, key, reading_of(settings)),
         around=_middleware(settings),
         once=partial(_once, parts, settings),
         exception_handlers=handlers(),
@@ -185,7 +191,7 @@ def create_app(
     return app
 
 
-def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[Route]:
+def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[BaseRoute]:
     registry, executor = parts.registry, parts.executor
     admin = Admin(
         registry,
@@ -197,18 +203,46 @@ def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[Route]
     live_runs = LiveRuns(parts.everywhere, registry)
     rest = Rest(registry, executor, reading).routes()
     fixed = [
-        *OpenAIChat(registry, executor, reading).routes(),
-        *OpenAIResponses(registry, executor, reading).routes(),
+        *_openai(parts, reading),
         *Health(registry).routes(),
         *admin.routes(),
         *_guarded([*admin.guarded_routes(), *live_runs.guarded_routes()], key),
     ]
-    description = OpenAPI(registry, fixed, version=hayserve.__version__).routes()
+    described = [route for route in fixed if isinstance(route, Route)]
+    description = OpenAPI(registry, described, version=hayserve.__version__).routes()
     return [*fixed, *description, *rest]
 
 
+def _openai(parts: Parts, reading: Reading) -> list[BaseRoute]:
+    """What OpenAI's clients ask for."""
+    registry, executor, keeping = parts.registry, parts.executor, parts.keeping
+    shelf, agents = keeping.shelf, keeping.agents
+    maker = Maker(
+        registry,
+        executor,
+        keeper=keeping.keeper,
+        turns=keeping.turns,
+        shelf=shelf,
+        agents=agents,
+    )
+    chat = OpenAIChat(
+        registry, executor, stored=keeping.stored, shelf=shelf, agents=agents, reading=reading
+    )
+    responses = OpenAIResponses(registry, executor, maker=maker, shelf=shelf, reading=reading)
+    return [
+        *chat.routes(),
+        *keeping.stored.routes(),
+        *responses.routes(),
+        *responses.sockets(),
+        *FileRoutes(shelf).routes(),
+        *StoredResponses(keeping.keeper).routes(),
+        *ConversationRoutes(keeping.turns, reading).routes(),
+        *OpenAIEmbeddings(registry, executor, reading).routes(),
+    ]
+
+
 def _once(parts: Parts, settings: Settings, front: Front) -> ASGIApp:
-    registry, reading = parts.registry, _reading(settings)
+    registry, reading = parts.registry, reading_of(settings)
 
     async def read(scope: Scope, receive: Receive) -> bytes:
         own = max(registry.most_body_mb or 0, registry.most_upload_mb or 0) * _MB
@@ -216,12 +250,6 @@ def _once(parts: Parts, settings: Settings, front: Front) -> ASGIApp:
         return await read_body(scope, receive, limit=most, pause=reading.pause)
 
     return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
-
-
-def _reading(settings: Settings) -> Reading:
-    return Reading(
-        settings.max_body_mb * _MB, settings.max_upload_mb * _MB, pause=settings.body_timeout
-    )
 
 
 def _guarded(routes: Sequence[Route], key: LocalKey | None) -> list[Route]:

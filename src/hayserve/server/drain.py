@@ -22,6 +22,7 @@ from hayserve.errors import HayserveError
 from hayserve.server.access_log import access_log
 from hayserve.server.app import Application
 from hayserve.server.http_options import http_options
+from hayserve.server.limited_socket import LimitedSocket
 from hayserve.server.middleware import Forwarded
 from hayserve.server.signals import Terminal, on_hangup, unheeded
 from hayserve.settings import Settings
@@ -34,6 +35,7 @@ LINGER_SECONDS = 0.5
 AT_ONCE_SECONDS = 1.0
 TICK_SECONDS = 0.1  # as uvicorn's
 TICKS_PER_BEAT = 10
+_MB = 1_000_000
 
 
 class Serving:
@@ -133,6 +135,7 @@ class Server(uvicorn.Server):
                 header_bytes=settings.max_header_kb * 1024,
                 header_seconds=settings.header_timeout,
                 body_seconds=settings.body_timeout,
+                message_bytes=settings.max_body_mb * _MB,
                 access_log=self._access_log,
             ),
         )
@@ -212,9 +215,16 @@ class Server(uvicorn.Server):
         """Whether nothing is under way any more; connections that have been quiet are closed."""
         now = anyio.current_time()
         for connection in list(self.server_state.connections):
-            cycle = getattr(connection, "cycle", None)
-            if cycle is not None and not cycle.response_complete:
+            if _is_busy(connection):
                 self._quiet_since.pop(connection, None)
             elif now - self._quiet_since.setdefault(connection, now) >= LINGER_SECONDS:
                 connection.shutdown()
         return not (self.server_state.connections or self.server_state.tasks)
+
+
+def _is_busy(connection: Any) -> bool:
+    """Whether a request is under way over it, or something that was asked for over a WebSocket."""
+    if isinstance(connection, LimitedSocket):
+        return connection.is_busy
+    cycle = getattr(connection, "cycle", None)
+    return cycle is not None and not cycle.response_complete

@@ -27,7 +27,7 @@ from hayserve.protocols.statuses import status_of
 logger = logging.getLogger("hayserve.server")
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
-_OPENAI_ROOTS = frozenset({"v1", "responses", "files", "models"})
+_OPENAI_ROOTS = frozenset({"v1", "conversations", "embeddings", "files", "models", "responses"})
 _WITHOUT_BODY = frozenset({204, 304})
 
 

@@ -176,7 +176,7 @@ class Exchange(RequestResponseCycle):
     def _flush(self) -> None:
         """Send a head whose body takes its time."""
         head, self._head = self._head, b""
-        if head:
+        if head and not self.transport.is_closing():
             self.transport.write(head)
 
     def _note(self, status: int) -> None:

@@ -12,10 +12,15 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from hayserve.errors import Forbidden, Unauthorized
 from hayserve.server.error_responses import error_response
 from hayserve.server.sockets import is_loopback
+
+# What a web server has that can answer a handshake with more than a status.
+# Source: https://asgi.readthedocs.io/en/latest/extensions.html#websocket-denial-response
+DENIAL = "websocket.http.response"
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d+)?", re.ASCII)
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -25,7 +30,9 @@ class ForeignPages:
     """Refuses what a page of another origin sends, except where CORS allows that origin.
 
     A browser sends some requests without asking first; they would start runs on the machine of
-    whoever has the page open. Programs that are not browsers send no `Origin`.
+    whoever has the page open. Programs that are not browsers send no `Origin`. Browsers let every
+    page open a WebSocket to any server, and leave it to the server to look at its `Origin`.
+    Source: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
 
     Args:
         app: The application.
@@ -38,13 +45,17 @@ class ForeignPages:
 
     # Not async: requests that may pass pay for a look at their headers and no more.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or not self._is_foreign(scope):
+        if scope["type"] not in ("http", "websocket") or not self._is_foreign(scope):
             return self._app(scope, receive, send)
+        if scope["type"] == "websocket" and DENIAL not in scope.get("extensions", {}):
+            return WebSocketClose()(scope, receive, send)
         refused = Forbidden(
             "Pages of this origin may not call this server.",
             hint="Allow the origin with HAYSERVE_CORS_ALLOW_ORIGINS.",
         )
-        return error_response(Request(scope), refused)(scope, receive, send)
+        # A handshake is a request over HTTP, too, until it is accepted.
+        request = Request({**scope, "type": "http"})
+        return error_response(request, refused)(scope, receive, send)
 
     def _is_foreign(self, scope: Scope) -> bool:
         for name, _ in scope["headers"]:

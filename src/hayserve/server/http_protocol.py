@@ -160,12 +160,11 @@ class LimitedHttp(HttpToolsProtocol):
         scope["method"] = parser.get_method().decode("ascii")
         if version != "1.1":
             scope["http_version"] = version
+        self._locate(scope)
         if parser.should_upgrade() and self._should_upgrade():
-            if has_body(self.headers):
-                raise Refusal(400, InvalidRequest("A WebSocket does not begin with a body."))
+            self._check_handshake(scope)
             self._is_upgraded = True
             return
-        self._locate(scope)
         self._due = inf
         scope["extensions"] = self._extensions
         self.headers = []  # what comes after the body is no part of what was authorized
@@ -178,6 +177,15 @@ class LimitedHttp(HttpToolsProtocol):
         self.pipeline.appendleft((self.cycle, self.app))
         if self._ahead is None:
             self._ahead = before
+
+    def _check_handshake(self, scope: HTTPScope) -> None:
+        if has_body(self.headers):
+            raise Refusal(400, InvalidRequest("A WebSocket does not begin with a body."))
+        if scope["method"] != "GET" or scope["http_version"] != "1.1":
+            raise Refusal(400, InvalidRequest("A WebSocket begins with a GET over HTTP/1.1."))
+        if self.cycle and not self.cycle.response_complete:
+            early = "A WebSocket does not begin before all requests are answered."
+            raise Refusal(400, InvalidRequest(early))
 
     def _locate(self, scope: HTTPScope) -> None:
         url = httptools.parse_url(self.url)

@@ -87,6 +87,7 @@ class Lifespan:
             await stack.enter_async_context(self._on_the_list())
             await stack.enter_async_context(self._parts.once.running())
             await stack.enter_async_context(self._following())
+            await stack.enter_async_context(self._parts.keeping.keeper.running())
             await stack.enter_async_context(self._parts.executor.running())
             await stack.enter_async_context(self._parts.everywhere.running())
             tasks = await stack.enter_async_context(anyio.create_task_group())

@@ -15,12 +15,15 @@ from hayserve.server.error_responses import error_response
 
 FAREWELL_SECONDS = 1.0
 _HEADER = b"x-request-id"
+_REQUESTS = frozenset({"http", "websocket"})
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
 class RunIds:
     """Gives each request an id that the response, errors and the log all carry.
 
-    A run that the request starts has the same id. An id that a client sends is not used: it could
+    A run that the request starts has the same id; those that are started over a WebSocket have ids
+    of their own. An id that a client sends is not used: it could
     be anybody's.
     """
 
@@ -29,7 +32,7 @@ class RunIds:
         self._ids: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in _REQUESTS:
             await self._app(scope, receive, send)
             return
         if not self._ids:
@@ -39,7 +42,7 @@ class RunIds:
         state["run_id"] = run_id
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _STARTS:
                 state["answer_has_begun"] = True
                 headers = [*message.get("headers", ()), (_HEADER, run_id.encode())]
                 for pair in headers[:-1]:
@@ -101,15 +104,15 @@ class LastAnswers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in _REQUESTS:
             await self._app(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)
         except anyio.get_cancelled_exc_class():
             # The cancellation ends here: nothing but the web server is outside of this, which
-            # would log a traceback.
-            if not scope["state"].get("answer_has_begun"):
+            # would log a traceback. A WebSocket says by itself why it ends.
+            if scope["type"] == "http" and not scope["state"].get("answer_has_begun"):
                 stopping = NotReady("The server is stopping.", hint="Try again in a moment.")
                 with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
                     await error_response(Request(scope), stopping)(scope, receive, send)

@@ -28,6 +28,7 @@ from hayserve.runs.answers import Answers
 from hayserve.runs.everywhere import RunsEverywhere
 from hayserve.runs.execute import Executor
 from hayserve.runs.once import Once
+from hayserve.server.keeping import Keeping, keeping
 from hayserve.server.watchdog import Watchdog
 from hayserve.settings import Settings
 from hayserve.storage.database import Database
@@ -51,6 +52,7 @@ class Parts:
         watchdog: Notices when that holds the event loop up.
         everywhere: What runs, on all workers.
         once: Knows the answers of requests with a key, so that they are not run twice.
+        keeping: Keeps what clients come back for.
         prover: Tries out what is to be served; None tries nothing out.
         deployer: Changes what should be served.
         declarer: Does so with what the server is started with.
@@ -68,6 +70,7 @@ class Parts:
     watchdog: Watchdog
     everywhere: RunsEverywhere
     once: Once
+    keeping: Keeping
     prover: Prover | None
     deployer: Deployer
     declarer: Declarer
@@ -112,6 +115,7 @@ def parts_of(
         leads=rollout.leads,
     )
     blocking = settings.blocking_seconds
+    everywhere = RunsEverywhere(executor, database=database, members=members, pulse=pulse)
     return Parts(
         database=database,
         members=members,
@@ -121,18 +125,12 @@ def parts_of(
         retirements=retirements,
         executor=executor,
         watchdog=Watchdog(registry, executor, seconds=blocking, move=follower.move),
-        everywhere=RunsEverywhere(executor, database=database, members=members, pulse=pulse),
+        everywhere=everywhere,
         once=_once(settings, database, members),
+        keeping=keeping(settings, database, members=members, everywhere=everywhere),
         prover=prover,
         deployer=deployer,
-        declarer=Declarer(
-            deployer,
-            books=books,
-            members=members,
-            rules=rules,
-            ignore=settings.files_to_ignore_patterns,
-            at_once=_at_once(settings),
-        ),
+        declarer=_declarer(settings, deployer, books=books, members=members, rules=rules),
         history=History(books.ledger, books.revisions),
         rules=rules,
     )
@@ -175,6 +173,19 @@ def _deployer(
         prove=prover.prove if prover else None,
         prove_together=prover.prove_together if prover else None,
         rules=rules,
+    )
+
+
+def _declarer(
+    settings: Settings, deployer: Deployer, *, books: Books, members: Members, rules: Rules
+) -> Declarer:
+    return Declarer(
+        deployer,
+        books=books,
+        members=members,
+        rules=rules,
+        ignore=settings.files_to_ignore_patterns,
+        at_once=_at_once(settings),
     )
 
 

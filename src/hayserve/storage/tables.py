@@ -185,3 +185,97 @@ kept_answers = Table(
     Column("headers", JSON),
     Column("body", LargeBinary),
 )
+
+# The responses that clients may ask for again: what was asked, which worker runs it as which run,
+# and the response object as it was last written. `owner` stands for the key that asked.
+responses = Table(
+    "responses",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("worker", String(64), nullable=False),
+    Column("previous", String(64)),
+    Column("conversation", String(64)),
+    Column("input", JSON, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("has_ended", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+# The events of those whose stream can be picked up again, several in a row: `number` is the
+# `sequence_number` of the first.
+response_frames = Table(
+    "response_frames",
+    metadata,
+    Column(
+        "response", String(64), ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("next", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# The turns of agents that wait for what their clients' tools give, by the run that they were.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("deployment", String(200), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+# Conversations: `turn` is the response that is being made in one, which keeps others out.
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("turn", String(64)),
+    Column("worker", String(64)),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+conversation_items = Table(
+    "conversation_items",
+    metadata,
+    Column(
+        "conversation",
+        String(64),
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(64), nullable=False),
+    Column("data", JSON, nullable=False),
+    UniqueConstraint("conversation", "id"),
+)
+
+# Files that clients uploaded, and their contents in pieces. One that is not whole is being
+# uploaded, or its upload was given up.
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("is_whole", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+file_pieces = Table(
+    "file_pieces",
+    metadata,
+    Column("file", String(64), ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)

@@ -16,7 +16,7 @@ class PipelineWrapper(BasePipelineWrapper):
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -52,7 +52,7 @@ class BasePipelineWrapper(ABC):
     `self` is shared, so keep what belongs to one request out of it.
 
     A method is served when a subclass defines it. Where both forms of a method are defined, the
-    async one is used. `run_api`, `run_chat_completion` and `run_response` may declare
+    async one is used. All but `run_file_upload` may declare
     `headers: starlette.datastructures.Headers | None = None` and then receive the request's.
     """
 
@@ -73,6 +73,15 @@ class BasePipelineWrapper(ABC):
 
     They are looked for in its attributes, and in the agents and pipelines there, before and after
     `setup()`. The setting `lean_openai` does the same for all deployments.
+    """
+
+    generation_parameters: ClassVar[Collection[str] | None] = None
+    """The parameters of its model that callers may set, such as `("temperature", "stop")`.
+
+    `streaming_generator` hands them to the model; what the wrapper itself gives it goes first, and
+    a request that sets another parameter is refused. With None, which is what wrappers have by
+    themselves, the server hands over none: all of them are in `body`, for the wrapper to see to.
+    Agents, pipelines and YAML files that have no wrapper let callers set all.
     """
 
     limits: ClassVar[Mapping[str, float]] = MappingProxyType({})
@@ -160,6 +169,30 @@ class BasePipelineWrapper(ABC):
         self, model: str, input_items: list[dict[str, Any]], body: dict[str, Any]
     ) -> Any:
         """Answer `POST /v1/responses` on the event loop."""
+        raise NotImplementedError
+
+    def run_embedding(
+        self, model: str, texts: list[str], body: dict[str, Any]
+    ) -> list[list[float]]:
+        """Answer `POST /v1/embeddings`.
+
+        It may declare `dimensions: int | None = None` and then receives how long the client wants
+        the embeddings to be; else a request that says so is refused.
+
+        Args:
+            model: The name that the client asked for.
+            texts: What to embed; one text arrives as a list of one.
+            body: The whole request, with every field that the client sent.
+
+        Returns:
+            One embedding for each text, in their order.
+        """
+        raise NotImplementedError
+
+    async def run_embedding_async(
+        self, model: str, texts: list[str], body: dict[str, Any]
+    ) -> list[list[float]]:
+        """Answer `POST /v1/embeddings` on the event loop."""
         raise NotImplementedError
 
     def run_file_upload(

@@ -14,6 +14,7 @@ from hayserve.wrappers.signature import Signature, signature_of, wants_headers
 _PASSED = {
     "run_chat_completion": ("model", "messages", "body"),
     "run_response": ("model", "input_items", "body"),
+    "run_embedding": ("model", "texts", "body"),
     "run_file_upload": ("filename", "content_type", "content", "purpose"),
 }
 
@@ -23,6 +24,7 @@ class Method:
     """A method that the wrapper defines, ready to be called.
 
     Async code of it runs on `loop`, or on the event loop of the server if that is None.
+    `takes_dimensions` says of one that embeds that it lets callers choose how long embeddings are.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Method:
     is_async: bool
     wants_headers: bool
     loop: OwnLoop | None = None
+    takes_dimensions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Capabilities:
     signature: Signature | None
     chat: Method | None
     response: Method | None
+    embedding: Method | None
     upload: Method | None
 
     def names(self) -> list[str]:
@@ -48,6 +52,7 @@ class Capabilities:
             "run_api": self.api,
             "chat_completion": self.chat,
             "responses": self.response,
+            "embeddings": self.embedding,
             "file_upload": self.upload,
         }
         return [word for word, method in words.items() if method is not None]
@@ -72,13 +77,14 @@ def capabilities_of(
         signature=signature_of(api.function, name=name) if api else None,
         chat=_method(wrapper, "run_chat_completion", loop),
         response=_method(wrapper, "run_response", loop),
+        embedding=_method(wrapper, "run_embedding", loop),
         upload=_method(wrapper, "run_file_upload", loop),
     )
-    if not (capabilities.api or capabilities.chat or capabilities.response):
+    if not {*capabilities.names()} - {"file_upload"}:
         raise DeployRefused(
             f"{name!r} defines no method that runs.",
-            hint="Give its PipelineWrapper a `run_api`, `run_chat_completion` or `run_response`, "
-            "or the async form of one of them.",
+            hint="Give its PipelineWrapper a `run_api`, `run_chat_completion`, `run_response` or "
+            "`run_embedding`, or the async form of one of them.",
         )
     return capabilities
 
@@ -94,11 +100,16 @@ def _method(wrapper: BasePipelineWrapper, name: str, loop: OwnLoop | None) -> Me
             is_async=inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
             wants_headers=name != "run_file_upload" and wants_headers(function),
             loop=loop,
+            takes_dimensions=name == "run_embedding" and _takes_dimensions(function),
         )
         if name in _PASSED:
             _refuse_if_uncallable(method, _PASSED[name], by_name=name != "run_file_upload")
         return method
     return None
+
+
+def _takes_dimensions(function: Callable[..., Any]) -> bool:
+    return "dimensions" in inspect.signature(function).parameters
 
 
 def _refuse_if_uncallable(method: Method, passed: Sequence[str], *, by_name: bool) -> None:

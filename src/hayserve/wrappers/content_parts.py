@@ -44,7 +44,7 @@ def text_and_refusal_of(content: object, *, where: str) -> tuple[str | None, str
 
 
 def parts_of(content: object, *, where: str) -> list[Part]:
-    """The parts of a user's message: texts, images and files."""
+    """The parts of a user's message: texts, images, files and sounds."""
     parts = [_haystack_part(part, where=at) for at, part in _numbered(content, where=where)]
     if not parts:
         raise InvalidRequest(
@@ -54,12 +54,14 @@ def parts_of(content: object, *, where: str) -> list[Part]:
 
 
 def _haystack_part(part: object, *, where: str) -> Part:
-    known = _part(part, "text", "image_url", "file", where=where)
-    if known["type"] == "text":
+    known = _part(part, "text", "image_url", "file", "input_audio", where=where)
+    kind: str = known["type"]
+    if kind == "text":
         return TextContent(text=string_of(known, "text", where=where))
-    if known["type"] == "image_url":
-        return _image(known.get("image_url"), where=f"{where}.image_url")
-    return _file(known.get("file"), where=f"{where}.file")
+    given, at = known.get(kind), f"{where}.{kind}"
+    if kind == "image_url":
+        return _image(given, where=at)
+    return _file(given, where=at) if kind == "file" else _audio(given, where=at)
 
 
 def _image(image: object, *, where: str) -> ImageContent:
@@ -88,7 +90,7 @@ def _file(file: object, *, where: str) -> FileContent:
     if not file.get("file_data"):
         raise InvalidRequest(
             f"{where} has no `file_data`.",
-            hint="Send the file itself, as a base64 data URL; a `file_id` is not looked up.",
+            hint="Send the file itself, as a base64 data URL, or the id of one that is kept here.",
             param=f"{where}.file_data",
         )
     at = f"{where}.file_data"
@@ -101,6 +103,18 @@ def _file(file: object, *, where: str) -> FileContent:
         return FileContent(base64_data=data, mime_type=mime_type, filename=filename)
     except ValueError as error:
         raise InvalidRequest(f"{at} holds no usable file: {error}", param=at) from error
+
+
+def _audio(audio: object, *, where: str) -> FileContent:
+    """Haystack has no content of its own for what can be heard."""
+    if not is_mapping(audio):
+        raise wrong_type(audio, "an object with `data` and `format`", where=where)
+    mime_type = f"audio/{string_of(audio, 'format', where=where)}"
+    at = f"{where}.data"
+    try:
+        return FileContent(string_of(audio, "data", where=where), mime_type=mime_type)
+    except ValueError as error:
+        raise InvalidRequest(f"{at} holds no usable audio: {error}", param=at) from error
 
 
 def _data_url(url: str, *, where: str) -> tuple[str | None, str]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from hayserve.events import Usage
+from hayserve.wrappers.asked import Asked
 
 
 class RunEnded(BaseException):
@@ -21,12 +22,16 @@ class RunContext:
         run_id: The run's id, which the caller and the log know too.
         streaming_components: Which components of a pipeline stream where a call does not say:
             empty for the last one, "all", or names separated by commas.
+        asked: What the caller asks beside the method's arguments.
     """
 
-    __slots__ = ("_stages", "_usage", "is_stopped", "run_id", "streaming_components")
+    __slots__ = ("_stages", "_usage", "asked", "is_stopped", "run_id", "streaming_components")
 
-    def __init__(self, run_id: str, *, streaming_components: str = "") -> None:
+    def __init__(
+        self, run_id: str, *, streaming_components: str = "", asked: Asked | None = None
+    ) -> None:
         self.run_id = run_id
+        self.asked = asked
         self.streaming_components = streaming_components
         self.is_stopped = False  # if it is to end: its next step then raises `RunEnded`
         # Lists: what is done to them is atomic, and components run in several threads.

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from hayserve import events
 from hayserve.events import Delta
 from hayserve.wrappers.base import SSEStream
+from hayserve.wrappers.citations import Sources
 from hayserve.wrappers.tool_calls import ToolCallAssembler, is_agents_own, source_of
 
 
@@ -59,6 +60,8 @@ class Items:
         """The events that one item of a stream stands for."""
         if isinstance(item, str):
             return [events.TextDelta(item)]
+        if isinstance(item, Sources):
+            return [events.Cited(item.citations)]
         if isinstance(item, StreamingChunk):
             return self._chunk(item)
         if item is None:

@@ -1,6 +1,6 @@
 """A pipeline with named inputs and outputs, as the methods of a wrapper."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import Signature
@@ -8,6 +8,7 @@ from typing import Any
 
 from haystack import Pipeline
 
+from hayserve.wrappers.citations import citations_in
 from hayserve.wrappers.conversation import ConversationInput, conversation_input
 from hayserve.wrappers.messages import chat_messages_from_openai
 from hayserve.wrappers.methods import described
@@ -118,12 +119,14 @@ class NamedPipeline:
             model: str,  # noqa: ARG001 - in the contract
             messages: list[dict[str, Any]],
             body: dict[str, Any],  # noqa: ARG001 - in the contract
-        ) -> AsyncPipelineStream | str:
+        ) -> AsyncPipelineStream | Iterator[Any] | str:
             said = conversation.value_for(chat_messages_from_openai(messages))
             arguments = {conversation.name: said}
             if self.can_stream:
                 return self.stream(arguments)
-            return self._answer_in(await self.run(arguments))
+            result = await self.run(arguments)
+            said, cited = self._answer_in(result), citations_in(result)
+            return iter([said, *cited]) if cited else said
 
         return run_chat_completion_async
 

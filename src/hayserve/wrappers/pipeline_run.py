@@ -11,18 +11,23 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from haystack import Pipeline
 from haystack.components.agents import Agent
 from haystack.dataclasses import StreamingChunk
 
+from hayserve.wrappers.asked import Asked
+from hayserve.wrappers.client_options import options_for, options_for_agent
+from hayserve.wrappers.client_tools import ClientTurn
 from hayserve.wrappers.context import current_run
 from hayserve.wrappers.streaming_targets import (
     StreamingComponents,
     Target,
     targets_in,
     with_callbacks,
+    with_options,
 )
 from hayserve.wrappers.tool_calls import owned_by_agent
 
@@ -59,9 +64,26 @@ class Plan:
                 "pass a Haystack Pipeline or Agent."
             )
         self._pipeline = pipeline
-        self._args = dict(args or {})
+        self._args: dict[str, Any] = dict(args or {})
         self._targets = targets_in(pipeline, chosen)
+        self._options: Mapping[str, Mapping[str, Any]] = {}
         self._include_outputs_from = include_outputs_from
+        self.turn: ClientTurn | None = None
+        run = current_run.get()
+        if run is not None and run.asked is not None:
+            self._hand_over(run.asked)
+
+    def _hand_over(self, asked: Asked) -> None:
+        """Give the caller's tools and parameters to whatever takes them."""
+        if not isinstance(self._pipeline, Agent):
+            self._options = {target.name: options_for(target, asked) for target in self._targets}
+            return
+        agent = self._pipeline
+        self._args = with_options(self._args, options_for_agent(agent, asked))
+        if asked.tools or asked.resumed is not None:
+            self.turn = ClientTurn(agent, self._args, asked)
+            self._pipeline, self._args = self.turn.agent, self.turn.args
+            self._targets = [replace(target, turn=self.turn) for target in self._targets]
 
     def run(self, take: Take) -> Any:
         """Run it in this thread, with `take` called for each chunk."""
@@ -73,7 +95,7 @@ class Plan:
 
     def _call(self, callback_of: Callable[[Target], Take]) -> dict[str, Any]:
         callbacks = {target.name: callback_of(target) for target in self._targets}
-        args = with_callbacks(self._pipeline, self._args, callbacks)
+        args = with_callbacks(self._pipeline, self._args, callbacks, options=self._options)
         if isinstance(self._pipeline, Agent):
             return args
         return {"data": args, "include_outputs_from": self._include_outputs_from}
@@ -102,8 +124,11 @@ class _Callback:
 
 def marked(chunk: StreamingChunk, target: Target) -> StreamingChunk:
     """The chunk, with its tool calls marked if `target` executes them itself."""
-    about_calls = chunk.tool_calls or chunk.tool_call_result or chunk.finish_reason
-    return owned_by_agent(chunk, target.name) if about_calls and target.owns_tool_calls else chunk
+    if not (chunk.tool_calls or chunk.tool_call_result or chunk.finish_reason):
+        return chunk
+    if target.turn is not None:
+        chunk = target.turn.own(chunk)
+    return owned_by_agent(chunk, target.name) if target.owns_tool_calls else chunk
 
 
 class ThreadRun:

@@ -10,6 +10,7 @@ from haystack.dataclasses import ChatMessage, ChatRole
 
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.conversation import last_user_text
+from hayserve.wrappers.generation import PARAMETERS
 from hayserve.wrappers.messages import chat_messages_from_openai
 from hayserve.wrappers.methods import described, give
 from hayserve.wrappers.pipeline_io import (
@@ -36,6 +37,8 @@ class PlainAgentWrapper(BasePipelineWrapper):
         agent: The agent.
         description: What it does, for people and models.
     """
+
+    generation_parameters = PARAMETERS
 
     def __init__(self, agent: Agent, *, description: str = "") -> None:
         super().__init__()

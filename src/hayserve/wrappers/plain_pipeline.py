@@ -3,6 +3,8 @@
 from haystack import Pipeline
 
 from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.embedding import embedding_methods
+from hayserve.wrappers.generation import PARAMETERS
 from hayserve.wrappers.methods import give
 from hayserve.wrappers.named_pipeline import NamedPipeline
 from hayserve.wrappers.pipeline_io import inputs_of
@@ -11,10 +13,14 @@ from hayserve.wrappers.pipeline_io import inputs_of
 class PlainPipelineWrapper(BasePipelineWrapper):
     """Serves a pipeline as it is: its inputs are the request, its result is the answer.
 
+    One with a single component that embeds a text is an embedder too.
+
     Args:
         pipeline: The pipeline.
         description: What it does, for people and models.
     """
+
+    generation_parameters = PARAMETERS
 
     def __init__(self, pipeline: Pipeline, *, description: str = "") -> None:
         super().__init__()
@@ -30,4 +36,4 @@ class PlainPipelineWrapper(BasePipelineWrapper):
         named = NamedPipeline(
             self.pipeline, inputs=inputs_of(self.pipeline), description=self._description
         )
-        give(self, named.methods())
+        give(self, {**named.methods(), **embedding_methods(self.pipeline)})

@@ -13,11 +13,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+import anyio.to_thread
 from haystack import Pipeline
 from haystack.components.agents import Agent
 from haystack.dataclasses import StreamingChunk
 
 from hayserve.wrappers.callbacks import Callbacks, EventQueue, Reactions, said_by, said_by_async
+from hayserve.wrappers.citations import citations_in
 from hayserve.wrappers.pipeline_run import Plan, Take, TaskRun, ThreadRun, marked
 from hayserve.wrappers.streaming_targets import StreamingComponents, Target, answer_of
 
@@ -112,7 +114,7 @@ class PipelineStream(Generator[Any, None, None]):
         return [*items, chunk]
 
     def _items_at_end(self, result: Any) -> list[Any]:
-        items = _unsaid(result, self._reactions)
+        items = _unsaid(self._plan, result, self._reactions)
         for call in self._reactions.to_the_end(result):
             items += said_by(call)
         return [*self._reactions.external_events(), *items]
@@ -147,7 +149,7 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
             return
         self._ended = True
         result = await self._plan.run_async(partial(_taking, put, room, reactions=self._reactions))
-        for item in _unsaid(result, self._reactions):
+        for item in await _unsaid_async(self._plan, result, self._reactions):
             put(item)
 
     async def __anext__(self) -> Any:
@@ -198,7 +200,7 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
         return [*items, chunk]
 
     async def _items_at_end(self, result: Any) -> list[Any]:
-        items = _unsaid(result, self._reactions)
+        items = await _unsaid_async(self._plan, result, self._reactions)
         for call in self._reactions.to_the_end(result):
             items += await said_by_async(call)
         return [*self._reactions.external_events(), *items]
@@ -219,9 +221,20 @@ def _taking(put: Put, room: Room, target: Target, *, reactions: Reactions) -> Ta
     return take_and_wait if target.awaits_callbacks else take
 
 
-def _unsaid(result: Any, reactions: Reactions) -> list[Any]:
-    """The finished answer, where no component streamed it."""
-    return [] if reactions.answered else [StreamingChunk(content=answer_of(result))]
+def _unsaid(plan: Plan, result: Any, reactions: Reactions) -> list[Any]:
+    """What the client is to execute; or the answer where nobody streamed it, and what it cites."""
+    calls = plan.turn.calls() if plan.turn is not None else None
+    if calls is not None:
+        return [calls]
+    said = [] if reactions.answered else [StreamingChunk(content=answer_of(result))]
+    return [*said, *citations_in(result)]
+
+
+async def _unsaid_async(plan: Plan, result: Any, reactions: Reactions) -> list[Any]:
+    """The same; a turn that goes on later is written down, which blocks."""
+    if plan.turn is None:
+        return _unsaid(plan, result, reactions)
+    return await anyio.to_thread.run_sync(_unsaid, plan, result, reactions)
 
 
 def _raisable(error: BaseException) -> BaseException:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from types import MappingProxyType
 from typing import Any, cast
 
 from haystack import Pipeline
 from haystack.components.agents import Agent
 from haystack.dataclasses import ChatMessage
 
+from hayserve.wrappers.client_tools import ClientTurn
 from hayserve.wrappers.context import current_run
 from hayserve.wrappers.items import as_text
 
@@ -18,11 +20,19 @@ StreamingComponents = Sequence[str] | str | None
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A component that streams. `owns_tool_calls`: it, or its pipeline, executes what it calls."""
+    """A component that streams.
+
+    Args:
+        name: Its name in the pipeline.
+        component: The component.
+        owns_tool_calls: Whether it, or its pipeline, executes what it calls.
+        turn: What it is allowed to have its client execute.
+    """
 
     name: str
     component: Any
     owns_tool_calls: bool
+    turn: ClientTurn | None = None
 
     @property
     def awaits_callbacks(self) -> bool:
@@ -133,8 +143,17 @@ def with_callbacks(
     pipeline: Pipeline | Agent,
     args: Mapping[str, Any],
     callbacks: Mapping[str, Callable[..., Any]],
+    *,
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The arguments of a run with a streaming callback put in for each target."""
+    """The arguments of a run with a streaming callback put in for each target.
+
+    Args:
+        pipeline: What runs.
+        args: The arguments without them.
+        callbacks: The callbacks, by the name of the component.
+        options: What else the components are given, by their names.
+    """
     if not callbacks:
         return dict(args)
     if isinstance(pipeline, Agent):
@@ -142,8 +161,20 @@ def with_callbacks(
         return {**args, "streaming_callback": callback}
     data = _by_component(pipeline, args)
     for name, callback in callbacks.items():
-        data[name] = {**data.get(name, {}), "streaming_callback": callback}
+        given = with_options(data.get(name, {}), options.get(name, {}))
+        data[name] = {**given, "streaming_callback": callback}
     return data
+
+
+def with_options(given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a component and what the caller asks of it; the wrapper has the last word."""
+    merged = {**options, **given}
+    if "generation_kwargs" in options and given.get("generation_kwargs"):
+        merged["generation_kwargs"] = {
+            **options["generation_kwargs"],
+            **given["generation_kwargs"],
+        }
+    return merged
 
 
 def _by_component(pipeline: Pipeline, args: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

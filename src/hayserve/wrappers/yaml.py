@@ -6,6 +6,8 @@ from typing import Self
 
 from hayserve.errors import DeployRefused, InvalidRequest
 from hayserve.wrappers.base import BasePipelineWrapper
+from hayserve.wrappers.embedding import embedding_methods
+from hayserve.wrappers.generation import PARAMETERS
 from hayserve.wrappers.methods import give
 from hayserve.wrappers.named_pipeline import NamedPipeline
 from hayserve.wrappers.pipeline_io import InputResolution, OutputResolution
@@ -50,6 +52,8 @@ class YAMLPipelineWrapper(BasePipelineWrapper):
     Make one with `from_yaml` or `from_file`.
     """
 
+    generation_parameters = PARAMETERS
+
     def __init__(self, document: YAMLDocument, *, description: str | None) -> None:
         super().__init__()
         self._document = document
@@ -92,8 +96,9 @@ class YAMLPipelineWrapper(BasePipelineWrapper):
             DeployRefused: Something in the YAML cannot be used; the message has its line.
         """
         if self.pipeline is None:
-            give(self, self._named.methods())
-            self.pipeline = self._named.pipeline
+            named = self._named
+            give(self, {**named.methods(), **embedding_methods(named.pipeline)})
+            self.pipeline = named.pipeline
 
     @property
     def input_resolutions(self) -> dict[str, InputResolution]:

@@ -1,10 +1,13 @@
 """Serves wrappers to a test: the real routes, runs and error answers, without a socket."""
 
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import orjson
 from httpx2 import ASGITransport, AsyncClient, Response
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -13,13 +16,22 @@ from starlette.middleware import Middleware
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
+from hayserve.kept.completions import Completions
+from hayserve.kept.files import Files
+from hayserve.kept.pauses import Pauses
+from hayserve.kept.responses import Responses
+from hayserve.protocols.agent_request import AgentRequests
 from hayserve.protocols.openai_chat.routes import OpenAIChat
+from hayserve.protocols.openai_chat.stored import StoredCompletions
+from hayserve.protocols.openai_responses.shelf import Shelf
 from hayserve.runs.execute import Executor
 from hayserve.server.error_responses import handlers
 from hayserve.server.middleware import RunIds
+from hayserve.storage.database import Database
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
 
+KEEP_SECONDS = 3600.0
 LOADED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -41,23 +53,68 @@ def registered(*deployments: Deployment) -> Registry:
     return registry
 
 
-@asynccontextmanager
-async def application(*deployments: Deployment) -> AsyncGenerator[Starlette, None]:
-    executor = Executor()
-    async with executor.running():
-        yield Starlette(
-            routes=OpenAIChat(registered(*deployments), executor).routes(),
-            middleware=[Middleware(RunIds)],
-            exception_handlers=handlers(),
+class Kept:
+    """What the server keeps, in a database in a temporary folder."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.shelf = Shelf(Files(database), keep_seconds=KEEP_SECONDS)
+        self.agents = AgentRequests(Pauses(database, keep_seconds=KEEP_SECONDS))
+        self.responses = Responses(database, keep_seconds=KEEP_SECONDS)
+        self.stored = StoredCompletions(
+            self.responses,
+            worker="w1",
+            completions=Completions(database),
         )
 
 
 @asynccontextmanager
-async def served(*deployments: Deployment) -> AsyncGenerator[AsyncClient, None]:
-    async with application(*deployments) as app:
-        transport = ASGITransport(app)
-        async with AsyncClient(transport=transport, base_url="http://test") as client:
-            yield client
+async def keeping() -> AsyncGenerator[Kept]:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{Path(folder) / 'hayserve.db'}")
+        await anyio.to_thread.run_sync(database.open)
+        try:
+            yield Kept(database)
+        finally:
+            database.close()
+
+
+@asynccontextmanager
+async def application(
+    *deployments: Deployment,
+) -> AsyncGenerator[Starlette, None]:
+    """A server, whose `state.kept` has what it keeps."""
+    executor = Executor()
+    async with keeping() as kept, executor.running():
+        chat = OpenAIChat(
+            registered(*deployments),
+            executor,
+            stored=kept.stored,
+            shelf=kept.shelf,
+            agents=kept.agents,
+        )
+        app = Starlette(
+            routes=[*chat.routes(), *kept.stored.routes()],
+            middleware=[Middleware(RunIds)],
+            exception_handlers=handlers(),
+        )
+        app.state.kept = kept
+        yield app
+
+
+@asynccontextmanager
+async def served(
+    *deployments: Deployment,
+) -> AsyncGenerator[AsyncClient, None]:
+    async with application(*deployments) as app, connected(app) as client:
+        yield client
+
+
+@asynccontextmanager
+async def connected(app: Starlette) -> AsyncGenerator[AsyncClient, None]:
+    transport = ASGITransport(app)
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
 
 
 async def ask(client: AsyncClient, model: str = "it", **fields: Any) -> Response:

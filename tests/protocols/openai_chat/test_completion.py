@@ -6,6 +6,8 @@ from openai.types.chat import ChatCompletion
 from hayserve.errors import RunStopped, WrapperFailed
 from hayserve.events import (
     BytesDelta,
+    Citation,
+    Cited,
     ClientEvent,
     Event,
     ModelFinished,
@@ -160,3 +162,36 @@ def test_a_failure_is_raised_even_after_some_text() -> None:
 def test_a_run_that_was_stopped_has_no_answer() -> None:
     with pytest.raises(RunStopped, match="The run was stopped: cancelled"):
         completed(RunCancelled())
+
+
+CITED = Cited((Citation("A", url="https://a.org"), Citation("B", file_id="1", filename="b.pdf")))
+
+
+@pytest.mark.parametrize(
+    ("said", "length"),
+    [([TextDelta("Hel"), TextDelta("lo")], 5), ([BytesDelta(b"Hi")], 2), ([], 0)],
+)
+def test_web_pages_are_cited_for_the_whole_text(said: list[Event], length: int) -> None:
+    message = choice_of(StreamOpened(), *said, CITED, RunFinished())["message"]
+    assert message["annotations"] == [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "start_index": 0,
+                "end_index": length,
+                "title": "A",
+                "url": "https://a.org",
+            },
+        }
+    ]
+
+
+def test_an_answer_that_is_based_on_files_alone_has_no_annotations() -> None:
+    files = Cited((CITED.citations[1],))
+    assert "annotations" not in choice_of(TextDelta("Hi"), files, RunFinished())["message"]
+
+
+def test_an_answer_in_one_piece_is_as_one_in_several() -> None:
+    usage = Usage(input_tokens=7, output_tokens=5)
+    in_pieces = completed(TextDelta("Hel"), TextDelta("lo"), RunFinished(usage=usage))
+    assert completed(TextDelta("Hello"), RunFinished(usage=usage)) == in_pieces

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from hayserve.errors import InvalidInput, InvalidRequest, NotCapable
-from hayserve.protocols.openai_chat.decode import chat_call, read_request
+from hayserve.protocols.openai_chat.decode import chat_call, names_files, read_request
 from protocols.openai_chat.served import Wrapper, deployed
 
 USER = {"role": "user", "content": "Hello"}
@@ -108,10 +108,49 @@ def test_one_request_gets_one_answer(n: int) -> None:
     assert refused.value.param == "n"
 
 
+@pytest.mark.parametrize("name", ["logprobs", "top_logprobs"])
+def test_nobody_says_how_likely_words_are(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"'{name}' cannot be given") as refused:
+        read_request(sent(**{name: 1}))
+    assert refused.value.param == name
+    assert read_request(sent(**{name: 0})).model == "it"
+
+
+def test_what_is_noted_of_a_completion_that_is_kept_is_looked_at() -> None:
+    notes = {"metadata": {"topic": ["x"]}}
+    with pytest.raises(InvalidRequest) as refused:
+        read_request(sent(store=True, **notes))
+    assert refused.value.param == "metadata"
+    assert read_request(sent(**notes)).body()["metadata"] == {"topic": ["x"]}
+
+
 @pytest.mark.parametrize(
-    ("wrapper", "endpoint"), [(Responding(), "POST /v1/responses"), (Api(), "POST /it/run")]
+    ("content", "names_file"),
+    [
+        ("file", False),
+        (None, False),
+        ([], False),
+        (["file", {"type": "text", "text": "file"}], False),
+        ([{"type": "text"}, {"type": "file", "file": {"file_id": "file-1"}}], True),
+    ],
 )
-def test_a_deployment_that_cannot_chat_says_what_it_can(wrapper: Wrapper, endpoint: str) -> None:
+def test_a_file_is_looked_for_only_in_parts(content: Any, names_file: bool) -> None:
+    message = {"role": "user", "content": content}
+    assert names_files(read_request(sent(messages=[USER, message]))) is names_file
+
+
+def test_a_deployment_that_only_responds_is_given_items() -> None:
+    method, arguments = chat_call(read_request(sent(max_tokens=5)), deployed("it", Responding()))
+    items = [{"type": "message", "role": "user", "content": "Hello"}]
+    assert method.name == "run_response"
+    assert arguments == {
+        "model": "it",
+        "input_items": items,
+        "body": {"model": "it", "input": items, "stream": False, "max_output_tokens": 5},
+    }
+
+
+def test_a_deployment_that_cannot_chat_says_what_it_can() -> None:
     with pytest.raises(NotCapable, match="cannot chat") as refused:
-        chat_call(read_request(sent()), deployed("it", wrapper))
-    assert refused.value.hint == f"It answers {endpoint} instead."
+        chat_call(read_request(sent()), deployed("it", Api()))
+    assert refused.value.hint == "It answers POST /it/run instead."

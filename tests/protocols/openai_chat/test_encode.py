@@ -6,6 +6,8 @@ import pytest
 from hayserve.errors import WrapperFailed
 from hayserve.events import (
     BytesDelta,
+    Citation,
+    Cited,
     ClientEvent,
     Event,
     FinishReason,
@@ -266,6 +268,48 @@ def test_a_ready_made_completion_becomes_chunks() -> None:
 
 
 def test_another_ready_made_object_is_said_as_json() -> None:
-    ready = {"object": "response", "usage": {"input_tokens": 1}}
+    ready = {"object": "thing", "usage": {"input_tokens": 1}}
     said = said_in(chunks_in(encoded(ReadyMade(ready), RunFinished(), include_usage=True)))
     assert orjson.loads(said) == ready
+
+
+CITED = Cited((Citation("A", url="https://a.org"), Citation("B", file_id="1", filename="b.pdf")))
+ANNOTATION = {
+    "type": "url_citation",
+    "url_citation": {"start_index": 0, "end_index": 5, "title": "A", "url": "https://a.org"},
+}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [TextDelta("Hel"), CITED, TextDelta("lo")],
+        [BytesDelta(b"Hell"), BytesDelta(b"\xe2"), CITED],
+        [
+            ReadyMade(
+                {"object": "chat.completion.chunk", "choices": [{"delta": {"content": "Hello"}}]}
+            ),
+            CITED,
+        ],
+    ],
+)
+def test_web_pages_are_cited_for_the_whole_text_before_the_answer_ends(said: list[Event]) -> None:
+    chunks = chunks_in(encoded(*said, RunFinished()))
+    *_, cited, finished = chunks
+    assert len(said_in(chunks)) == 5
+    assert cited.choices[0].delta.to_dict() == {"annotations": [ANNOTATION]}
+    assert cited.choices[0].finish_reason is None
+    assert finished.choices[0].finish_reason == "stop"
+
+
+def test_pages_are_cited_even_if_nothing_was_said() -> None:
+    role, cited, _ = chunks_in(encoded(CITED, RunFinished()))
+    assert role.choices[0].delta.role == "assistant"
+    [annotation] = cited.choices[0].delta.to_dict()["annotations"]  # type: ignore[misc]
+    assert annotation["url_citation"]["end_index"] == 0
+
+
+def test_an_answer_that_is_based_on_files_alone_has_no_annotations() -> None:
+    assert b"annotations" not in encoded(
+        TextDelta("Hi"), Cited((CITED.citations[1],)), RunFinished()
+    )

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from haystack.dataclasses import ChatMessage, ImageContent, ToolCall
 from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
 
 from hayserve.errors import WrapperFailed
 from hayserve.events import (
@@ -18,7 +19,7 @@ from hayserve.events import (
     ToolCallDelta,
     Usage,
 )
-from hayserve.protocols.openai_chat.ready_made import deltas_in, with_answer
+from hayserve.protocols.openai_chat.ready_made import deltas_in, usage_in, with_answer
 from hayserve.runs.run import Run
 from hayserve.wrappers.capabilities import Method
 
@@ -51,6 +52,54 @@ def test_an_object_of_openai_is_the_answer() -> None:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
     }
     assert answered(ChatCompletion.model_validate(data)) == [ReadyMade(data)]
+
+
+def response(**fields: Any) -> Response:
+    whole: dict[str, Any] = {
+        "id": "theirs",
+        "object": "response",
+        "created_at": 1,
+        "model": "theirs",
+        "output": [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        **fields,
+    }
+    return Response.model_validate(whole)
+
+
+def test_a_response_of_openai_is_the_answer() -> None:
+    content = [{"type": "output_text", "text": "Hi", "annotations": list[Any]()}]
+    message = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": content,
+    }
+    (said,) = answered(response(status="completed", output=[message]))
+    assert isinstance(said, ReadyMade)
+    assert deltas_in(said.data) == [TextDelta("Hi")]
+
+
+def test_a_response_of_openai_that_failed_is_a_failure() -> None:
+    error = {"code": "server_error", "message": "No model."}
+    with pytest.raises(WrapperFailed, match="failed in run_chat_completion: No model"):
+        answered(response(status="failed", error=error))
+
+
+@pytest.mark.parametrize(
+    ("data", "usage"),
+    [
+        ({"object": "chat.completion", "usage": {"total_tokens": 3}}, {"total_tokens": 3}),
+        ({"object": "chat.completion.chunk"}, None),
+        ({"object": "something", "usage": {"total_tokens": 3}}, None),
+        ({"object": "response"}, None),
+    ],
+)
+def test_the_usage_that_a_wrapper_says_is_found(data: dict[str, Any], usage: Any) -> None:
+    assert usage_in(data) == usage
 
 
 def test_a_message_of_haystack_is_the_answer_with_its_tool_calls() -> None:

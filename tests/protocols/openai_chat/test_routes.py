@@ -14,16 +14,19 @@ from openai.types.model import Model
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Scope
 
+from hayserve.testing import ScriptedChatGenerator
 from hayserve.wrappers.messages import chat_messages_from_openai
 from hayserve.wrappers.open_webui import create_status_event
 from hayserve.wrappers.streaming import streaming_generator
 from protocols.openai_chat.served import (
     LOADED_AT,
+    Kept,
     Wrapper,
     application,
     ask,
     chunks_in,
     completion_in,
+    connected,
     deployed,
     frames_in,
     said_in,
@@ -265,7 +268,7 @@ async def test_requests_that_cannot_be_served_are_refused() -> None:
         unknown = await ask(client, "no")
         api = await ask(client, "api")
         empty = await ask(client, messages=[])
-        get = await client.get("/v1/chat/completions")
+        put = await client.put("/v1/chat/completions")
     assert unknown.status_code == 404
     assert unknown.json()["error"]["code"] == "model_not_found"
     assert unknown.json()["error"]["param"] == "model"
@@ -273,8 +276,8 @@ async def test_requests_that_cannot_be_served_are_refused() -> None:
     assert "POST /api/run" in api.json()["error"]["message"]
     assert empty.status_code == 400
     assert empty.json()["error"]["param"] == "messages"
-    assert get.status_code == 405
-    assert get.headers["allow"] == "POST"
+    assert put.status_code == 405
+    assert put.headers["allow"] == "GET, HEAD, POST"
 
 
 @pytest.mark.anyio
@@ -368,3 +371,91 @@ async def test_a_sync_generator_runs_in_a_thread() -> None:
     async with served(deployed("it", Chat(answer))) as client:
         completion_in(await ask(client))
     assert threading.get_ident() not in threads
+
+
+FILE = {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,YWJj"}}
+
+
+class Sent:
+    """What is uploaded."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self, size: int = -1) -> bytes:
+        data, self._data = self._data[:size], self._data[size:]
+        return data
+
+
+def last_part(body: dict[str, Any]) -> str:
+    return json.dumps(body["messages"][-1]["content"][-1])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_file_that_is_named_is_there_for_the_wrapper(stream: bool) -> None:
+    async with application(deployed("it", Chat(last_part))) as app, connected(app) as client:
+        kept: Kept = app.state.kept
+        about: dict[str, Any] = {
+            "owner": "",
+            "name": "a.txt",
+            "purpose": "user_data",
+            "media_type": None,
+        }
+        file = await kept.shelf.take(Sent(b"abc"), **about)
+        part = {"type": "file", "file": {"file_id": file.id}}
+        messages = [{"role": "user", "content": [{"type": "text", "text": "Read."}, part]}]
+        answer = await ask(client, messages=messages, stream=stream, store=True)
+        ids = [each["id"] for each in (await client.get("/v1/chat/completions")).json()["data"]]
+        listed = await client.get(f"/v1/chat/completions/{ids[0]}/messages")
+        foreign = await client.post(
+            "/v1/chat/completions",
+            json={"model": "it", "messages": messages},
+            headers={"authorization": "Bearer other"},
+        )
+    assert answer.status_code == 200, answer.text
+    said = said_in(chunks_in(answer.content)) if stream else completion_in(answer).choices[0]
+    assert json.loads(said if isinstance(said, str) else said.message.content or "") == FILE
+    assert listed.json()["data"][0]["content_parts"] == messages[0]["content"]
+    assert foreign.status_code == 404
+    assert foreign.json()["error"]["param"] == "file_id"
+
+
+@pytest.mark.anyio
+async def test_a_file_that_is_not_kept_here_is_the_wrappers_business() -> None:
+    part = {"type": "file", "file": {"file_id": "file-1"}}
+    async with served(deployed("it", Chat(last_part))) as client:
+        answer = await ask(client, messages=[{"role": "user", "content": [part]}])
+    assert json.loads(completion_in(answer).choices[0].message.content or "") == part
+
+
+class Forecasting(Wrapper):
+    def setup(self) -> None:
+        script = [ToolCall("weather", {"city": "Rome"}, id="c"), "It rains."]
+        self.model = ScriptedChatGenerator(script)
+        self.agent = Agent(chat_generator=self.model)
+
+    def run_chat_completion(self, model: str, messages: Any, body: Any) -> Any:
+        return streaming_generator(
+            self.agent, pipeline_run_args={"messages": chat_messages_from_openai(messages)}
+        )
+
+
+@pytest.mark.anyio
+async def test_a_client_executes_its_own_tools_and_the_turn_goes_on() -> None:
+    wrapper = Forecasting()
+    wrapper.setup()
+    tools: list[Any] = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+    messages: list[Any] = [{"role": "user", "content": "Weather?"}]
+    async with served(deployed("it", wrapper)) as client:
+        asked = completion_in(await ask(client, messages=messages, tools=tools)).choices[0]
+        [call] = asked.message.tool_calls or []
+        messages += [
+            asked.message.model_dump(exclude_none=True),
+            {"role": "tool", "tool_call_id": call.id, "content": "rain"},
+        ]
+        told = completion_in(await ask(client, messages=messages, tools=tools)).choices[0]
+
+    assert (asked.finish_reason, asked.message.content) == ("tool_calls", None)
+    assert (told.finish_reason, told.message.content) == ("stop", "It rains.")
+    assert len(wrapper.model.received[-1]) == 3

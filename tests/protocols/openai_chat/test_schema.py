@@ -39,3 +39,19 @@ def test_usage_is_wanted_only_if_it_was_asked_for(
     options: dict[str, Any] | None, wants_usage: bool
 ) -> None:
     assert request(stream_options=options).wants_usage is wants_usage
+
+
+@pytest.mark.parametrize(("store", "is_stored"), [(True, True), (False, False), (None, False)])
+def test_a_completion_is_kept_only_if_that_is_asked_for(
+    store: bool | None, is_stored: bool
+) -> None:
+    assert request(store=store).is_stored is is_stored
+    assert not request().is_stored
+
+
+def test_a_request_may_be_given_other_messages() -> None:
+    asked = request(temperature=0)
+    other = {"role": "user", "content": "Bye"}
+    given = asked.with_messages([other])
+    assert given.body() == {**asked.body(), "messages": [other]}
+    assert asked.body()["messages"] == [USER]

@@ -7,7 +7,12 @@ import pytest
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidInput, InvalidRequest, NotCapable
-from hayserve.protocols.openai_responses.decode import decode, response_call
+from hayserve.protocols.openai_responses.decode import (
+    agent_body,
+    decode,
+    input_items,
+    response_call,
+)
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import Method, capabilities_of
 
@@ -46,7 +51,8 @@ def asked(**body: Any) -> bytes:
 
 def call_of(wrapper: BasePipelineWrapper, **body: Any) -> tuple[Method, dict[str, Any]]:
     deployment = Deployment("echo", wrapper, capabilities_of(wrapper, name="echo"))
-    return response_call(decode(asked(**body)), deployment)
+    request = decode(asked(**body))
+    return response_call(request, deployment, input_items(request))
 
 
 def test_a_plain_text_is_one_user_message() -> None:
@@ -84,6 +90,8 @@ def test_the_body_has_every_known_field_and_all_others_that_were_sent() -> None:
         "temperature": 0.5,
         "max_output_tokens": None,
         "previous_response_id": None,
+        "conversation": None,
+        "background": None,
         "parallel_tool_calls": None,
         "stream_options": None,
         "text": None,
@@ -133,14 +141,28 @@ def test_all_wrong_fields_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{"previous_response_id": "resp_1"}, {"conversation": "conv_1"}, {"background": True}],
+    ("body", "param"),
+    [
+        ({"background": True, "store": False}, "background"),
+        ({"conversation": {"id": "conv_1"}, "store": False}, "store"),
+        ({"conversation": "conv_1", "previous_response_id": "resp_1"}, "previous_response_id"),
+    ],
 )
-def test_what_needs_a_stored_response_is_refused_by_name(body: dict[str, Any]) -> None:
+def test_what_contradicts_itself_is_refused_by_name(body: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         decode(asked(**body))
 
-    assert caught.value.param == next(iter(body))
+    assert caught.value.param == param
+
+
+def test_what_is_asked_of_an_agent_is_read_as_in_a_chat() -> None:
+    function: dict[str, Any] = {"type": "function", "name": "f", "parameters": {}}
+    body = agent_body(
+        decode(asked(tools=[function, {"type": "custom"}], max_output_tokens=9, input="Hi"))
+    )
+
+    assert body["tools"] == [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    assert body["max_completion_tokens"] == 9
 
 
 def test_fields_that_ask_for_nothing_are_accepted() -> None:

@@ -29,8 +29,6 @@ from hayserve.events import (
     StreamOpened,
     TextDelta,
     ToolCallDelta,
-    ToolFinished,
-    ToolStarted,
     Usage,
 )
 from hayserve.protocols.openai_responses.encode import (
@@ -61,9 +59,11 @@ def a_response() -> dict[str, Any]:
     return new_response({"model": "echo"}, run_id=RUN_ID, created_at=1)
 
 
-def frames_of(events: Sequence[Event], *, wants_events: bool = False) -> list[dict[str, Any]]:
+def frames_of(
+    events: Sequence[Event], *, wants_events: bool = False, **asked: Any
+) -> list[dict[str, Any]]:
     """The data of all frames, after checks that hold for every stream."""
-    encoder = ResponseEncoder(a_response(), run_id=RUN_ID, events=wants_events)
+    encoder = ResponseEncoder({**a_response(), **asked}, run_id=RUN_ID, events=wants_events)
     text = b"".join(map(encoder.encode, events)).decode()
     frames = [_frame(each) for each in text.split("\n\n")[:-1]]
     assert [frame["sequence_number"] for frame in frames] == list(range(len(frames)))
@@ -194,13 +194,6 @@ def test_a_call_without_id_and_arguments_is_complete_nevertheless() -> None:
     assert call["arguments"] == "{}"
 
 
-def test_what_the_agent_does_with_its_own_tools_is_not_shown() -> None:
-    shown: list[Event] = [TextDelta("a"), RunFinished()]
-    hidden: list[Event] = [ToolStarted("1", "add", {}), ToolFinished("1", "add", "3")]
-
-    assert frames_of([*hidden, *shown]) == frames_of(shown)
-
-
 def test_the_wrappers_own_events_come_only_to_clients_that_asked() -> None:
     status = ClientEvent("status", {"description": "Looking"})
 
@@ -289,6 +282,17 @@ def test_a_failure_after_the_first_word_is_told_and_what_was_said_is_kept(
     assert response["output"][0]["status"] == "incomplete"
 
 
+def test_an_answer_that_is_not_in_the_form_that_was_asked_for_has_failed() -> None:
+    response = {**a_response(), "text": {"format": {"type": "json_object"}}}
+    encoder = ResponseEncoder(response, run_id=RUN_ID)
+    for event in (TextDelta("no JSON"), RunFinished()):
+        encoder.encode(event)
+
+    assert encoder.response["status"] == "failed"
+    assert "it is not JSON" in encoder.response["error"]["message"]
+    assert encoder.response["output"][0]["content"][0]["text"] == "no JSON"
+
+
 def test_a_run_that_was_stopped_has_failed() -> None:
     assert ending_of([StreamOpened(), RunCancelled("shutdown")])["error"] == {
         "code": "server_error",
@@ -308,7 +312,7 @@ def test_a_yielded_response_object_ends_the_stream_under_the_id_it_began_with() 
 def test_a_response_object_alone_keeps_its_own_id_and_status() -> None:
     data = {"id": "mine", "object": "response", "status": "incomplete"}
 
-    frames = frames_of([ReadyMade(data)])
+    frames = frames_of([ReadyMade(data)], store=False)
 
     assert [frame["response"]["id"] for frame in frames] == ["mine"] * 3
     assert frames[-1]["type"] == "response.incomplete"
@@ -387,3 +391,11 @@ def test_what_is_no_answer_is_the_wrappers_failure(result: object) -> None:
         as_stream([RunFinished(result)], run=RUN)
 
     assert "generator" in caught.value.hint
+
+
+def test_a_response_object_that_is_kept_is_found_by_the_id_that_it_is_sent_with() -> None:
+    data = {"id": "mine", "object": "response", "status": "completed"}
+
+    frames = frames_of([ReadyMade(data)])
+
+    assert {frame["response"]["id"] for frame in frames} == {a_response()["id"]}

@@ -46,12 +46,14 @@ def test_content_with_an_image_or_a_file_stays_a_list() -> None:
         {"type": "input_image", "image_url": "https://example.org/a.png", "detail": "low"},
         {"type": "input_image", "image_url": "https://example.org/b.png"},
         {"type": "input_file", "file_id": "file-1", "detail": "low"},
+        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
         {"type": "refusal", "refusal": "No."},
     ) == [
         {"type": "text", "text": "a"},
         {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}},
         {"type": "image_url", "image_url": {"url": "https://example.org/b.png", "detail": "auto"}},
         {"type": "file", "file": {"file_id": "file-1"}},
+        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
         {"type": "refusal", "refusal": "No."},
     ]
 
@@ -59,7 +61,7 @@ def test_content_with_an_image_or_a_file_stays_a_list() -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        {"type": "input_audio"},
+        {"type": "input_video"},
         {"type": "input_image", "file_id": "file-1"},
         {"type": "input_file", "file_url": "https://example.org/a.pdf"},
     ],
@@ -89,6 +91,11 @@ def test_a_part_that_chat_has_no_form_for_is_refused(part: dict[str, Any]) -> No
             "input[0].content[0].image_url",
         ),
         ({"content": [{"type": "input_file", "file_data": 1}]}, "input[0].content[0].file_data"),
+        ({"content": [{"type": "input_audio"}]}, "input[0].content[0].input_audio"),
+        (
+            {"content": [{"type": "input_audio", "input_audio": {"data": 1}}]},
+            "input[0].content[0].input_audio.data",
+        ),
         ({"role": [False], "content": "Hi"}, "input[0].role"),
         ({"type": "function_call", "name": 1}, "input[0].name"),
         ({"type": "function_call", "name": "f", "arguments": 1}, "input[0].arguments"),
@@ -143,6 +150,23 @@ def test_calls_of_one_turn_and_their_outputs_become_chat_messages() -> None:
     ]
 
 
+def test_a_call_that_the_agent_has_executed_is_followed_by_what_came_of_it() -> None:
+    called = {"type": "mcp_call", "name": "search", "arguments": "{}", "server_label": "it"}
+    messages = messages_of(
+        {**called, "id": "a", "output": "found"},
+        {**called, "id": "b", "output": None, "error": "nothing there"},
+    )
+
+    assert [message.get("content") for message in messages] == [
+        None,
+        "found",
+        None,
+        "nothing there",
+    ]
+    assert [message.get("tool_call_id") for message in messages] == [None, "a", None, "b"]
+    assert messages[2]["tool_calls"][0]["id"] == "b"
+
+
 def test_a_call_after_the_assistants_words_belongs_to_them() -> None:
     messages = messages_of(
         {"role": "assistant", "content": "Let me see."},
@@ -182,7 +206,13 @@ def test_parameters_get_the_names_they_have_in_chat() -> None:
         "temperature": 0.5,
         "top_p": None,
         "max_output_tokens": 9,
-        "reasoning": {"effort": "low"},
+        "reasoning": {"effort": "low", "summary": None},
+        "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+        "input": "Hi",
+        "instructions": "Be kind.",
+        "store": True,
+        "safety_identifier": "ada",
+        "top_k": 5,
         "tools": [tool],
         "tool_choice": {"type": "function", "name": "add"},
     }
@@ -194,16 +224,54 @@ def test_parameters_get_the_names_they_have_in_chat() -> None:
         "temperature": 0.5,
         "max_completion_tokens": 9,
         "reasoning_effort": "low",
+        "response_format": {"type": "json_object"},
+        "verbosity": "low",
+        "safety_identifier": "ada",
+        "top_k": 5,
         "tools": [{"type": "function", "function": {"name": "add", "parameters": {}}}],
         "tool_choice": {"type": "function", "function": {"name": "add"}},
     }
 
 
-@pytest.mark.parametrize("choice", ["auto", {"type": "allowed_tools"}])
-def test_a_tool_choice_that_names_no_function_stays_as_it_is(choice: object) -> None:
+def test_a_schema_is_nested_in_a_chat() -> None:
+    schema: dict[str, Any] = {"name": "number", "schema": {"type": "integer"}, "strict": True}
+    body = {"model": "echo", "stream": False, "text": {"format": {"type": "json_schema", **schema}}}
+
+    expected = {"type": "json_schema", "json_schema": schema}
+    assert chat_body(body, [])["response_format"] == expected
+
+
+def test_a_tool_choice_that_is_a_word_stays_as_it_is() -> None:
+    body = {"model": "echo", "stream": False, "tool_choice": "auto"}
+
+    assert chat_body(body, [])["tool_choice"] == "auto"
+
+
+def test_the_tools_that_are_allowed_are_nested_in_a_chat() -> None:
+    tools = [{"type": "function", "name": "add"}]
+    choice: dict[str, Any] = {"type": "allowed_tools", "mode": "auto", "tools": tools}
     body = {"model": "echo", "stream": False, "tool_choice": choice}
 
-    assert chat_body(body, [])["tool_choice"] == choice
+    nested = [{"type": "function", "function": {"name": "add"}}]
+    assert chat_body(body, [])["tool_choice"] == {
+        "type": "allowed_tools",
+        "allowed_tools": {"mode": "auto", "tools": nested},
+    }
+
+
+@pytest.mark.parametrize(
+    ("choice", "param"),
+    [
+        ({"type": "file_search"}, "tool_choice"),
+        ({"type": "allowed_tools", "tools": ["add"]}, "tool_choice"),
+        ({"type": "allowed_tools", "tools": "add"}, "tool_choice.tools"),
+    ],
+)
+def test_a_tool_choice_that_chat_has_no_form_for_is_refused(choice: Any, param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        chat_body({"model": "echo", "stream": False, "tool_choice": choice}, [])
+
+    assert caught.value.param == param
 
 
 def test_a_tool_that_openai_would_execute_itself_is_refused() -> None:

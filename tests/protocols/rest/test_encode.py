@@ -5,6 +5,8 @@ import pytest
 from hayserve.errors import HayserveError, InvalidInput, NotFound, Problem, WrapperRefused
 from hayserve.events import (
     BytesDelta,
+    Citation,
+    Cited,
     ClientEvent,
     Event,
     ModelFinished,
@@ -58,6 +60,7 @@ NOT_SAID: list[Event] = [
     ToolCallDelta(0),
     ModelFinished("stop"),
     ClientEvent("status", {}),
+    Cited((Citation("A"),)),
 ]
 
 

@@ -1,13 +1,13 @@
-"""What every part of an answer says of it: its name, why it ended and what it used.
+"""What parts of an answer say of it: its name, why it ended, what it used, what it is based on.
 
 Source: https://platform.openai.com/docs/api-reference/chat/object
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, get_args
 
-from hayserve.events import FinishReason, Usage
+from hayserve.events import Citation, FinishReason, Usage
 
 CHUNK = "chat.completion.chunk"
 COMPLETION = "chat.completion"
@@ -49,6 +49,23 @@ def finish_reason(last: str | None, *, has_client_calls: bool) -> FinishReason:
 
 def is_finish_reason(value: object) -> TypeGuard[FinishReason]:
     return value in get_args(FinishReason)
+
+
+def annotations_of(citations: Sequence[Citation], *, length: int) -> list[dict[str, Any]]:
+    """The citations of an answer of that length, as far as a chat can say them: of web pages."""
+    return [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "start_index": 0,
+                "end_index": length,
+                "title": each.title,
+                "url": each.url,
+            },
+        }
+        for each in dict.fromkeys(citations)
+        if each.url is not None
+    ]
 
 
 def usage_of(usage: Usage | None, *, ready_made: Mapping[str, Any] | None) -> dict[str, Any]:

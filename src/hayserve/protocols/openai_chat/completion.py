@@ -9,6 +9,8 @@ from typing import Any, assert_never
 
 from hayserve.events import (
     BytesDelta,
+    Citation,
+    Cited,
     ClientEvent,
     Delta,
     Event,
@@ -28,6 +30,7 @@ from hayserve.events import (
 from hayserve.protocols.openai_chat.answer import (
     COMPLETION,
     Label,
+    annotations_of,
     finish_reason,
     usage_of,
 )
@@ -75,15 +78,14 @@ class _Answer:
         self.text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: ClientCalls | None = None
+        self._citations: list[Citation] = []
         self._reason: str | None = None
         self._decoder: codecs.IncrementalDecoder | None = None  # made for the first bytes
 
     def add(self, event: Delta) -> None:
         match event:
-            case TextDelta(text=text):
-                self.text.append(text)
-            case BytesDelta(data=data):
-                self.text.append(self._decoded(data))
+            case TextDelta() | BytesDelta():
+                self.text.append(self._text_of(event))
             case ReasoningDelta(text=text):
                 self._reasoning.append(text)
             case ToolCallDelta():
@@ -91,6 +93,8 @@ class _Answer:
                 self._calls.add(event)
             case ModelFinished(reason=reason):
                 self._reason = reason
+            case Cited(citations=citations):
+                self._citations += citations
             case ReadyMade(data=data):
                 self._add_ready_made(data)
             case ToolStarted() | ToolFinished() | ClientEvent():
@@ -98,10 +102,12 @@ class _Answer:
             case _:
                 assert_never(event)
 
-    def _decoded(self, data: bytes) -> str:
+    def _text_of(self, event: TextDelta | BytesDelta) -> str:
+        if isinstance(event, TextDelta):
+            return event.text
         if self._decoder is None:
             self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        return self._decoder.decode(data)
+        return self._decoder.decode(event.data)
 
     def _add_ready_made(self, data: Mapping[str, Any]) -> None:
         self.ready_made_usage = usage_in(data) or self.ready_made_usage
@@ -122,6 +128,8 @@ class _Answer:
         if self._calls is not None:
             message["tool_calls"] = self._calls.whole()
             message["content"] = text or None
+        if annotations := annotations_of(self._citations, length=len(text)):
+            message["annotations"] = annotations
         return message
 
 

@@ -11,6 +11,8 @@ import orjson
 
 from hayserve.events import (
     BytesDelta,
+    Citation,
+    Cited,
     ClientEvent,
     Closing,
     Event,
@@ -31,6 +33,7 @@ from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_chat.answer import (
     CHUNK,
     Label,
+    annotations_of,
     finish_reason,
     is_finish_reason,
     usage_of,
@@ -69,13 +72,15 @@ class ChunkEncoder:
         self._role_is_said = False
         self._decoder: codecs.IncrementalDecoder | None = None  # made for the first bytes
         self._calls = ClientCalls(label.run_id)
+        self._citations: list[Citation] = []
+        self._length = 0  # of the text, which citations are of
         self._reason: str | None = None
         self._ready_made_usage: Mapping[str, Any] | None = None
 
     def encode(self, event: Event) -> bytes:
+        if isinstance(event, TextDelta):  # as nearly all are
+            return self._text(event.text)
         match event:
-            case TextDelta(text=text):
-                return self._text(text)
             case ModelFinished(reason=reason):
                 self._reason = reason
             case StreamOpened():
@@ -89,7 +94,7 @@ class ChunkEncoder:
         return b""
 
     def _other(
-        self, event: BytesDelta | ReasoningDelta | ToolCallDelta | ClientEvent | ReadyMade
+        self, event: BytesDelta | ReasoningDelta | ToolCallDelta | ClientEvent | ReadyMade | Cited
     ) -> bytes:
         match event:
             case BytesDelta(data=data):
@@ -100,6 +105,9 @@ class ChunkEncoder:
                 return self._chunk(b'{"tool_calls":[%s]}' % to_json(self._calls.add(event)))
             case ClientEvent(type=kind, data=data):
                 return self._chunk(b"{}", event=to_json({"type": kind, "data": data}))
+            case Cited(citations=citations):
+                self._citations += citations
+                return b""
             case ReadyMade(data=data):
                 return self._ready_made(data)
             case _:
@@ -113,7 +121,9 @@ class ChunkEncoder:
     def _text(self, text: str) -> bytes:
         if not text:
             return b""
-        return self._role() + self._text_head + to_json(text) + self._text_tail
+        self._length += len(text)
+        frame = self._text_head + to_json(text) + self._text_tail
+        return frame if self._role_is_said else self._role() + frame
 
     def _chunk(self, delta: bytes, *, reason: bytes = b"null", event: bytes = b"") -> bytes:
         end = b',"finish_reason":%s}]' % reason
@@ -141,6 +151,7 @@ class ChunkEncoder:
         """The wrapper's choice without what this encoder says, and says once."""
         delta: dict[str, Any] = {**(choice.get("delta") or {})}
         delta.pop("role", None)
+        self._length += len(delta.get("content") or "")
         if calls := [self._calls.add(call) for call in calls_in(delta)]:
             delta["tool_calls"] = calls
         if is_finish_reason(choice.get("finish_reason")):
@@ -157,8 +168,13 @@ class ChunkEncoder:
     def _end(self, usage: Usage | None) -> bytes:
         last_text = self._text(self._decoder.decode(b"", final=True)) if self._decoder else b""
         reason = finish_reason(self._reason, has_client_calls=bool(self._calls))
+        cited = self._annotations()
         finish = self._chunk(b"{}", reason=to_json(reason))
-        return last_text + finish + self._usage(usage) + _DONE
+        return last_text + cited + finish + self._usage(usage) + _DONE
+
+    def _annotations(self) -> bytes:
+        annotations = annotations_of(self._citations, length=self._length)
+        return self._chunk(b'{"annotations":%s}' % to_json(annotations)) if annotations else b""
 
     def _usage(self, usage: Usage | None) -> bytes:
         if not self._include_usage:

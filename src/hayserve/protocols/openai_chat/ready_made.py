@@ -16,6 +16,12 @@ from hayserve.events import (
     ToolCallDelta,
 )
 from hayserve.protocols.openai_chat.answer import CHUNK, COMPLETION, is_finish_reason
+from hayserve.protocols.openai_chat.through_response import (
+    RESPONSE,
+    events_of_response,
+    failure_in,
+    usage_of_response,
+)
 from hayserve.runs.run import Run
 from hayserve.wrappers.items import as_text, is_ready_made, ready_made
 
@@ -34,6 +40,8 @@ def with_answer(events: Sequence[Event], *, run: Run) -> list[Event]:
 
 def deltas_in(data: Mapping[str, Any]) -> list[Delta]:
     """What an object that the wrapper built says."""
+    if data.get("object") == RESPONSE:
+        return events_of_response(data)
     if data.get("object") not in {CHUNK, COMPLETION}:
         return [TextDelta(as_text(data))]
     choices: Sequence[Mapping[str, Any]] = data.get("choices") or ()
@@ -52,6 +60,8 @@ def calls_in(message: Mapping[str, Any]) -> list[ToolCallDelta]:
 
 def usage_in(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The usage that the wrapper itself put into an object."""
+    if data.get("object") == RESPONSE:
+        return usage_of_response(data)
     return data.get("usage") if data.get("object") in {CHUNK, COMPLETION} else None
 
 
@@ -59,7 +69,10 @@ def _deltas_of(result: object, *, run: Run) -> list[Delta]:
     if isinstance(result, str):
         return [TextDelta(result)]
     if is_ready_made(result):
-        return [ReadyMade(ready_made(result))]
+        made = ready_made(result)
+        if (failure := failure_in(made)) is not None:
+            raise WrapperFailed(f"{run.deployment!r} failed in {run.method.name}: {failure}")
+        return [ReadyMade(made)]
     message = _openai_message(result)
     if message is not None:
         return _said(message)

@@ -30,6 +30,9 @@ class Fields(TypedDict, total=False):
     stream: bool | None
     stream_options: StreamOptions | None
     n: int | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    store: bool | None
 
 
 # The validator itself: what is around it takes a third of the time.
@@ -65,6 +68,15 @@ class ChatRequest:
     def wants_usage(self) -> bool:
         options = self.fields.get("stream_options")
         return bool(options and options.get("include_usage"))
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the completion can be asked for again."""
+        return bool(self.fields.get("store"))
+
+    def with_messages(self, messages: list[dict[str, Any]]) -> Self:
+        """The same request with other messages."""
+        return type(self)({**self.fields, "messages": messages})
 
     def body(self) -> dict[str, Any]:
         """Everything that the client sent, and `stream` in any case; its messages are copies."""

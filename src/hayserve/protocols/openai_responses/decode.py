@@ -1,6 +1,6 @@
 """Reads requests for a response and says which method of a deployment answers them, with what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, NotCapable
 from hayserve.protocols.openai_request import refusal
+from hayserve.protocols.openai_responses.parameters import check_parameters
 from hayserve.protocols.openai_responses.schema import ResponseRequest
 from hayserve.protocols.openai_responses.through_chat import chat_body, chat_messages
 from hayserve.wrappers.capabilities import Method
@@ -25,31 +26,41 @@ def decode(content: bytes) -> ResponseRequest:
     except ValidationError as error:
         hint = "Send an object with `model` and `input`, in UTF-8."
         raise refusal(error, hint=hint) from error
-    _refuse_what_is_not_served(request)
+    check_parameters(request.model_dump())
+    _refuse_what_contradicts_itself(request)
     return request
 
 
-def _refuse_what_is_not_served(request: ResponseRequest) -> None:
-    """A client that is not told would go on without its history, or wait for nothing."""
-    extra: Mapping[str, Any] = request.model_extra or {}
-    asked = {
-        "previous_response_id": request.previous_response_id,
-        "conversation": extra.get("conversation"),
-        "background": extra.get("background"),
-    }
-    for param, value in asked.items():
-        if value:
-            raise InvalidRequest(
-                f"This server does not keep responses: {param!r} cannot be used.",
-                hint="Send the whole conversation as `input` and wait for the answer.",
-                param=param,
-            )
+def _refuse_what_contradicts_itself(request: ResponseRequest) -> None:
+    if request.background and not request.is_kept:
+        raise InvalidRequest(
+            "A response that is made in the background has to be kept.",
+            hint="Leave out `store: false`, or `background`.",
+            param="background",
+        )
+    if request.conversation and not request.is_kept:
+        raise InvalidRequest(
+            "A response that belongs to a conversation has to be kept.",
+            hint="Leave out `store: false`, or send all items as `input` and no `conversation`.",
+            param="store",
+        )
+    if request.conversation and request.previous_response_id:
+        raise InvalidRequest(
+            "A response belongs to a conversation or continues another one, not both.",
+            hint="Leave out `previous_response_id` or `conversation`.",
+            param="previous_response_id",
+        )
 
 
 def response_call(
-    request: ResponseRequest, deployment: Deployment
+    request: ResponseRequest, deployment: Deployment, items: Sequence[Mapping[str, Any]]
 ) -> tuple[Method, dict[str, Any]]:
     """What answers `request`, and with what: `run_response`, or else the chat method.
+
+    Args:
+        request: The request.
+        deployment: What it is for.
+        items: The whole conversation, the request's own items last.
 
     Raises:
         NotCapable: The deployment has neither.
@@ -63,16 +74,23 @@ def response_call(
             param="model",
         )
     arguments = _response_arguments if deployment.can.response else _chat_arguments
-    return method, {"model": request.model, **arguments(request)}
+    return method, {"model": request.model, **arguments(request, list(map(dict, items)))}
 
 
-def _response_arguments(request: ResponseRequest) -> dict[str, Any]:
-    return {"input_items": input_items(request), "body": request.model_dump()}
+def _response_arguments(request: ResponseRequest, items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"input_items": items, "body": request.model_dump()}
 
 
-def _chat_arguments(request: ResponseRequest) -> dict[str, Any]:
-    messages = chat_messages(input_items(request), instructions=request.instructions)
+def _chat_arguments(request: ResponseRequest, items: list[dict[str, Any]]) -> dict[str, Any]:
+    messages = chat_messages(items, instructions=request.instructions)
     return {"messages": messages, "body": chat_body(request.model_dump(), messages)}
+
+
+def agent_body(request: ResponseRequest) -> dict[str, Any]:
+    """What `request` asks of an agent, in the form of a chat completion."""
+    functions = [tool for tool in request.tools or () if tool.get("type") == "function"]
+    body = {**request.model_dump(), "tools": functions}
+    return chat_body(body, ())
 
 
 def input_items(request: ResponseRequest) -> list[dict[str, Any]]:

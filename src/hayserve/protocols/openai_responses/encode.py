@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, assert_never
@@ -10,6 +11,7 @@ from typing import Any, assert_never
 from hayserve.errors import HayserveError, WrapperFailed
 from hayserve.events import (
     BytesDelta,
+    Cited,
     ClientEvent,
     Closing,
     Delta,
@@ -35,6 +37,7 @@ from hayserve.protocols.openai_responses.response_object import (
     error_of,
     usage_of,
 )
+from hayserve.protocols.openai_responses.text_format import TextFormat
 from hayserve.protocols.openai_responses.through_chat import events_of_completion
 from hayserve.runs.run import Run
 from hayserve.wrappers.items import is_ready_made, ready_made
@@ -82,13 +85,15 @@ def _no_answer(what: str) -> WrapperFailed:
     )
 
 
-def whole_response(events: Sequence[Event], *, response: Response, run_id: str) -> Response:
+def whole_response(
+    events: Sequence[Event], *, response: Response, run_id: str, label: str = ""
+) -> Response:
     """The response object that a stream of these events would have ended with.
 
     Raises:
         HayserveError: The run ended without an answer.
     """
-    encoder = ResponseEncoder(response, run_id=run_id)
+    encoder = ResponseEncoder(response, run_id=run_id, label=label)
     for event in events:
         encoder.encode(event)
     if encoder.failure is not None:
@@ -102,15 +107,19 @@ class ResponseEncoder:
     Args:
         response: The response object as it is before anything was said.
         run_id: What the ids of the output's items are made of.
+        label: What the tools that the agent executes itself are said to be of.
         events: Whether the client wants the wrapper's own events (status, source, …) too.
     """
 
-    def __init__(self, response: Response, *, run_id: str, events: bool = False) -> None:
+    def __init__(
+        self, response: Response, *, run_id: str, label: str = "", events: bool = False
+    ) -> None:
         self.response: Response = response
         self.failure: HayserveError | None = None
         self._wants_events = events
         self._frames = Frames()
-        self._output = Output(self._frames, run_id=run_id)
+        self._output = Output(self._frames, run_id=run_id, label=label or response["model"])
+        self._format = TextFormat(response.get("text"))
         self._reason: FinishReason = "stop"
         self._has_begun = False
         self._has_ended = False
@@ -125,27 +134,51 @@ class ResponseEncoder:
 
     def _begin(self, event: Event) -> bytes:
         if isinstance(event, ReadyMade) and event.data.get("object") == "response":
-            self.response = {**self.response, "id": event.data.get("id", self.response["id"])}
+            self._take_id(event.data.get("id"))
         self._has_begun = True
         return b"".join(
             self._frames.frame(kind, response=self.response)
             for kind in ("response.created", "response.in_progress")
         )
 
+    def _take_id(self, id_: object) -> None:
+        """What a wrapper has built has an id; one that is kept is found by ours."""
+        if isinstance(id_, str) and not self.response.get("store"):
+            self.response = {**self.response, "id": id_}
+
     def _translate(self, event: StreamOpened | Delta) -> bytes:
         match event:
             case TextDelta() | ReasoningDelta() | BytesDelta():
                 return self._say(event)
-            case ToolCallDelta():
-                return self._output.call(event)
+            case ToolCallDelta() | ToolStarted() | ToolFinished():
+                return self._call(event)
             case ModelFinished(reason=reason):
                 self._reason = reason
                 return self._output.close_calls(self._status)
-            case ClientEvent(type=kind, data=data):
-                return self._frames.frame(kind, data=data) if self._wants_events else b""
             case ReadyMade(data=data):
                 return self._pass_on(data)
-            case StreamOpened() | ToolStarted() | ToolFinished():
+            case _:
+                return self._other(event)
+
+    def _call(self, event: ToolCallDelta | ToolStarted | ToolFinished) -> bytes:
+        match event:
+            case ToolCallDelta():
+                return self._output.call(event)
+            case ToolStarted():
+                return self._output.start_tool(event)
+            case ToolFinished():
+                return self._output.finish_tool(event)
+            case _:
+                assert_never(event)
+
+    def _other(self, event: StreamOpened | ClientEvent | Cited) -> bytes:
+        match event:
+            case ClientEvent(type=kind, data=data):
+                return self._frames.frame(kind, data=data) if self._wants_events else b""
+            case Cited(citations=citations):
+                self._output.cite(citations)
+                return b""
+            case StreamOpened():
                 return b""
             case _:
                 assert_never(event)
@@ -162,7 +195,7 @@ class ResponseEncoder:
         if kind != "response":
             return self._fail(_no_answer(f"The wrapper yielded an object {kind!r},"))
         # Clients tell by the id that what has begun and what has ended are one response.
-        return self._output.close("completed") + self._conclude(
+        return self._output.end("completed") + self._conclude(
             {**self.response, "status": "completed", **data, "id": self.response["id"]}
         )
 
@@ -174,9 +207,11 @@ class ResponseEncoder:
         return self._finish(event.usage)
 
     def _finish(self, usage: Usage | None) -> bytes:
-        # Clients look for a message even where nothing was said.
-        frames = b"" if self._output.items else self._output.say("")
-        frames += self._output.close(self._status)
+        if self._status == "completed" and (fault := self._fault()) is not None:
+            return self._fail(fault)
+        # Clients look for a message even where nothing was said, and for its citations there.
+        frames = self._output.say("") if self._output.lacks_message else b""
+        frames += self._output.end(self._status)
         reason = _INCOMPLETE.get(self._reason)
         return frames + self._conclude(
             {
@@ -188,9 +223,13 @@ class ResponseEncoder:
             }
         )
 
+    def _fault(self) -> HayserveError | None:
+        """What is wrong with the form of the answer, unless it is an order to the client."""
+        return None if self._output.has_calls else self._format.fault(self._output.text)
+
     def _fail(self, error: HayserveError) -> bytes:
         self.failure = error
-        return self._output.close("incomplete") + self._conclude(
+        return self._output.end("incomplete") + self._conclude(
             {
                 **self.response,
                 "status": "failed",
@@ -200,6 +239,8 @@ class ResponseEncoder:
         )
 
     def _conclude(self, response: Response) -> bytes:
+        if response["status"] == "completed":
+            response = {**response, "completed_at": int(time.time())}
         self.response = response
         self._has_ended = True
         ending = response["status"] if response["status"] in _OTHER_ENDINGS else "completed"

@@ -13,13 +13,16 @@ from starlette.datastructures import FormData, UploadFile
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
-from hayserve.errors import InvalidInput, NotCapable, Problem, WrapperFailed
+from hayserve.errors import InvalidInput, InvalidRequest, NotCapable, Problem, WrapperFailed
 from hayserve.events import Event, RunFinished
 from hayserve.protocols.openai_error import failure_of
 from hayserve.protocols.openai_request import model_named, problems_in, said_of
 from hayserve.protocols.openai_responses.schema import StoredFile
 from hayserve.runs.run import Run
 from hayserve.wrappers.capabilities import Method
+
+ANCHOR = "created_at"
+LONGEST_SECONDS = 30 * 24 * 3600
 
 
 class Upload(NamedTuple):
@@ -31,40 +34,77 @@ class Upload(NamedTuple):
     purpose: str
 
 
-async def taker_of(registry: Registry, *, model: str | None) -> Deployment:
-    """The deployment that takes an upload: the one that is asked for, else the first that can.
+class Sent(NamedTuple):
+    """A file that is to be kept, and for how long if the client says so, in seconds."""
+
+    file: UploadFile
+    purpose: str
+    keep_seconds: float | None
+
+
+async def taker_of(registry: Registry, *, model: str) -> Deployment:
+    """The deployment that an upload is for.
 
     Raises:
         NotFound: There is none of that name.
-        NotCapable: It does not take files, or nothing that is deployed does.
+        NotCapable: It does not take files.
     """
-    if model:
-        deployment = await model_named(registry, model)
-        if deployment.can.upload is None:
-            raise NotCapable(
-                f"{deployment.name!r} does not take files.",
-                hint="Give its wrapper a `run_file_upload`.",
-                param="model",
-            )
-        return deployment
-    for deployment in registry.deployments():
-        if deployment.can.upload is not None:
-            return deployment
-    raise NotCapable(
-        "No deployment takes files, so this one would be lost.",
-        hint="Give a wrapper a `run_file_upload`.",
-    )
+    deployment = await model_named(registry, model)
+    if deployment.can.upload is None:
+        raise NotCapable(
+            f"{deployment.name!r} does not take files.",
+            hint="Give its wrapper a `run_file_upload`, or leave out `model` to have it kept here.",
+            param="model",
+        )
+    return deployment
 
 
-async def read_upload(form: FormData) -> Upload:
+def upload_in(form: FormData) -> Sent:
     """The file in `form` and what was said of it.
 
     Raises:
         InvalidInput: The form lacks the file or its purpose.
+        InvalidRequest: It is to be kept for a time that has no meaning.
     """
     file, purpose = form.get("file"), form.get("purpose")
     if not (isinstance(file, UploadFile) and isinstance(purpose, str) and purpose):
         raise _incomplete(file, purpose)
+    return Sent(file, purpose, _keep_seconds(form))
+
+
+def _keep_seconds(form: FormData) -> float | None:
+    """The time for which a file is to be kept, counted from when it comes."""
+    anchor, seconds = form.get("expires_after[anchor]"), form.get("expires_after[seconds]")
+    if anchor not in (None, ANCHOR):
+        raise _unfit("anchor", anchor, f"It is {ANCHOR!r}.")
+    if seconds is None:
+        return None
+    if not (isinstance(seconds, str) and seconds.isascii() and seconds.isdigit()):
+        raise _unfit("seconds", seconds, "It is a number of seconds.")
+    if len(seconds) > len(str(LONGEST_SECONDS)) or not 1 <= int(seconds) <= LONGEST_SECONDS:
+        raise _unfit("seconds", seconds, f"It is a number from 1 to {LONGEST_SECONDS}.")
+    return float(seconds)
+
+
+def _unfit(name: str, value: object, hint: str) -> InvalidRequest:
+    said = f"'expires_after[{name}]' is {value!r}."
+    return InvalidRequest(said, hint=hint, param="expires_after")
+
+
+async def read_upload(form: FormData) -> Upload:
+    """The whole file in `form` and what was said of it.
+
+    Raises:
+        InvalidInput: As from `upload_in`.
+        InvalidRequest: As from `upload_in`, or it is to be kept for a time.
+    """
+    file, purpose, keep_seconds = upload_in(form)
+    if keep_seconds is not None:
+        raise InvalidRequest(
+            "A deployment decides itself how long it keeps a file.",
+            hint="Leave out `expires_after`, or `model` to have the file kept here.",
+            param="expires_after",
+        )
     return Upload(file.filename, file.content_type, await file.read(), purpose)
 
 

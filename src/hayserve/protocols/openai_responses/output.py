@@ -1,8 +1,11 @@
 """The output of a response as it grows: which items are open, which are done."""
 
-from hayserve.events import ToolCallDelta
+from collections.abc import Sequence
+
+from hayserve.events import Citation, ToolCallDelta, ToolFinished, ToolStarted
 from hayserve.protocols.openai_responses.frames import Frames
 from hayserve.protocols.openai_responses.output_items import (
+    ExecutedCall,
     FunctionCall,
     GrowingItem,
     Item,
@@ -21,14 +24,18 @@ class Output:
     Args:
         frames: Writes the events.
         run_id: What the ids of the items are made of.
+        label: Where the tools are that the agent executes itself.
     """
 
-    def __init__(self, frames: Frames, *, run_id: str) -> None:
+    def __init__(self, frames: Frames, *, run_id: str, label: str) -> None:
         self.items: list[Item] = []
         self._frames = frames
         self._run_id = run_id
+        self._label = label
+        self._executed: dict[str, ExecutedCall] = {}
         self._speaking: Message | Reasoning | None = None
         self._calls: dict[int, FunctionCall] = {}
+        self._citations: list[Citation] = []  # of the message that is open, or else of the next
 
     def say(self, text: str, *, kind: type[Message] | type[Reasoning] = Message) -> bytes:
         if isinstance(self._speaking, kind):
@@ -47,12 +54,72 @@ class Output:
             frames += call.open()
         return frames + call.grow(delta.arguments) if delta.arguments else frames
 
+    @property
+    def text(self) -> str:
+        """What the model has said in its last message."""
+        if isinstance(self._speaking, Message):
+            return self._speaking.text
+        said = [item for item in self.items if item.get("type") == "message"]
+        return said[-1]["content"][0]["text"] if said else ""
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether the client is asked to execute something."""
+        return bool(self._calls) or any(item.get("type") == "function_call" for item in self.items)
+
     def close_calls(self, status: ItemStatus) -> bytes:
         return b"".join(self._close_call(index, status) for index in list(self._calls))
 
+    def cite(self, citations: Sequence[Citation]) -> None:
+        """Say what the message is based on that is open, or else the next one.
+
+        It is told when the message is complete.
+        """
+        self._citations += citations
+
+    @property
+    def lacks_message(self) -> bool:
+        """Whether a message has to be made at the end although nothing was said in it.
+
+        An order to the client is no answer yet: what that is based on comes with it.
+        """
+        if not self.items:
+            return True
+        if isinstance(self._speaking, Message) or self.has_calls:
+            return False
+        return bool(self._citations)
+
+    def start_tool(self, started: ToolStarted) -> bytes:
+        """Add a call that the agent executes; several may be open together."""
+        frames = self.close("completed")
+        index = self._reserve()
+        call = ExecutedCall(
+            self._frames,
+            key=item_key(self._run_id, index),
+            index=index,
+            label=self._label,
+            started=started,
+        )
+        self._executed[started.id] = call
+        return frames + call.open()
+
+    def finish_tool(self, finished: ToolFinished) -> bytes:
+        """Close it with what came of it."""
+        call = self._executed.pop(finished.id, None)
+        if call is None:
+            return b""
+        call.finish(finished)
+        return self._close_item(call, "completed")
+
     def close(self, status: ItemStatus) -> bytes:
-        """Close all that is open."""
+        """Close all that the model says."""
         return self._stop_speaking(status) + self.close_calls(status)
+
+    def end(self, status: ItemStatus) -> bytes:
+        """Close everything: nothing comes any more."""
+        executed, self._executed = self._executed, {}
+        tools = b"".join(self._close_item(call, "incomplete") for call in executed.values())
+        return self.close(status) + tools
 
     def _new_call(self, delta: ToolCallDelta) -> FunctionCall:
         index = self._reserve()
@@ -70,7 +137,14 @@ class Output:
 
     def _stop_speaking(self, status: ItemStatus) -> bytes:
         speaking, self._speaking = self._speaking, None
-        return self._close_item(speaking, status) if speaking else b""
+        if speaking is None:
+            return b""
+        cited = self._cited_in(speaking) if isinstance(speaking, Message) else b""
+        return cited + self._close_item(speaking, status)
+
+    def _cited_in(self, message: Message) -> bytes:
+        citations, self._citations = self._citations, []
+        return message.cite(citations)
 
     def _close_call(self, index: int, status: ItemStatus) -> bytes:
         call = self._calls.pop(index, None)

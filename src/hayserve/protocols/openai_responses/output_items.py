@@ -4,8 +4,11 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+from hayserve.events import Citation, ToolFinished, ToolStarted
+from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_responses.frames import Frames, delta_prefix
 
 ItemStatus = Literal["completed", "incomplete"]
@@ -61,6 +64,10 @@ class Message(GrowingItem):
 
     prefix: ClassVar[str] = "msg"
 
+    def __init__(self, frames: Frames, *, key: str, index: int) -> None:
+        super().__init__(frames, key=key, index=index)
+        self._annotations: list[Item] = []
+
     def open(self) -> bytes:
         self._delta_prefix = delta_prefix(
             "response.output_text.delta",
@@ -69,13 +76,29 @@ class Message(GrowingItem):
             content_index=0,
             logprobs=[],
         )
-        part = _output_text("")
+        part = _output_text("", [])
         return self._added(self._item([], "in_progress")) + self._frame(
             "response.content_part.added", content_index=0, part=part
         )
 
+    def cite(self, citations: Sequence[Citation]) -> bytes:
+        """The events that tell what the text is based on, which is complete."""
+        length = len(self.text)
+        self._annotations = [
+            _annotation_of(citation, length=length) for citation in dict.fromkeys(citations)
+        ]
+        return b"".join(
+            self._frame(
+                "response.output_text.annotation.added",
+                content_index=0,
+                annotation_index=index,
+                annotation=annotation,
+            )
+            for index, annotation in enumerate(self._annotations)
+        )
+
     def close(self, status: ItemStatus) -> tuple[Item, bytes]:
-        part = _output_text(self.text)
+        part = _output_text(self.text, self._annotations)
         item = self._item([part], status)
         frames = self._frame(
             "response.output_text.done", content_index=0, text=self.text, logprobs=[]
@@ -93,8 +116,26 @@ class Message(GrowingItem):
         }
 
 
-def _output_text(text: str) -> Item:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def _output_text(text: str, annotations: Sequence[Item]) -> Item:
+    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
+
+
+def _annotation_of(citation: Citation, *, length: int) -> Item:
+    """A citation as a text of that length has it: the whole text is based on it."""
+    if citation.url is None:
+        return {
+            "type": "file_citation",
+            "index": length,
+            "file_id": citation.file_id,
+            "filename": citation.filename,
+        }
+    return {
+        "type": "url_citation",
+        "start_index": 0,
+        "end_index": length,
+        "url": citation.url,
+        "title": citation.title,
+    }
 
 
 class Reasoning(GrowingItem):
@@ -165,3 +206,63 @@ class FunctionCall(GrowingItem):
             "name": self.name,
             "arguments": arguments,
         }
+
+
+class ExecutedCall(GrowingItem):
+    """A call of a tool that the agent executes itself; no client tries to.
+
+    The protocol's own form of it is a call of a tool on an MCP server, which the deployment stands
+    for.
+
+    Source: https://platform.openai.com/docs/api-reference/responses/object
+    """
+
+    prefix: ClassVar[str] = "mcp"
+
+    def __init__(
+        self, frames: Frames, *, key: str, index: int, label: str, started: ToolStarted
+    ) -> None:
+        super().__init__(frames, key=key, index=index)
+        self._label = label
+        self._name = started.name
+        self._arguments = to_json(started.arguments).decode()
+        self._finished: ToolFinished | None = None
+
+    def open(self) -> bytes:
+        return (
+            self._added({**self._item("in_progress"), "arguments": ""})
+            + self._frame("response.mcp_call.in_progress")
+            + self._frame("response.mcp_call_arguments.delta", delta=self._arguments)
+            + self._frame("response.mcp_call_arguments.done", arguments=self._arguments)
+        )
+
+    def finish(self, finished: ToolFinished) -> None:
+        """What came of it."""
+        self._finished = finished
+
+    def close(self, status: ItemStatus) -> tuple[Item, bytes]:  # noqa: ARG002 - its result says it
+        if self._finished is None:
+            item = self._item("incomplete")
+            return item, self._done(item)
+        ending = "failed" if self._finished.failed else "completed"
+        item = self._item(ending)
+        return item, self._frame(f"response.mcp_call.{ending}") + self._done(item)
+
+    def _item(self, status: str) -> Item:
+        finished = self._finished
+        has_failed = finished is not None and finished.failed
+        return {
+            "id": self.id,
+            "type": "mcp_call",
+            "status": status,
+            "server_label": self._label,
+            "name": self._name,
+            "arguments": self._arguments,
+            "approval_request_id": None,
+            "output": finished.result if finished and not has_failed else None,
+            "error": _tool_error(finished.result) if finished and has_failed else None,
+        }
+
+
+def _tool_error(text: str) -> Item:
+    return {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]}

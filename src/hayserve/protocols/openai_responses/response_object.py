@@ -37,40 +37,59 @@ def new_response(body: Mapping[str, Any], *, run_id: str, created_at: int) -> Re
         "id": response_id(run_id),
         "object": "response",
         "created_at": created_at,
+        "completed_at": None,
         "status": "in_progress",
         "model": body["model"],
         "output": [],
         "usage": None,
         "error": None,
         "incomplete_details": None,
-        "background": False,
-        "previous_response_id": None,
-        "store": False,
+        "background": bool(body.get("background")),
+        "conversation": _conversation(body.get("conversation")),
+        "previous_response_id": body.get("previous_response_id"),
+        "store": body.get("store") is not False,
         **_echo(body),
     }
 
 
+def _conversation(named: Any) -> dict[str, str] | None:
+    return {"id": named} if isinstance(named, str) else named
+
+
 def _echo(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, and what goes without saying: clients look for each of these."""
     defaults: dict[str, Any] = {
+        "frequency_penalty": 0.0,
         "instructions": None,
         "max_output_tokens": None,
+        "max_tool_calls": None,
         "metadata": {},
         "parallel_tool_calls": True,
+        "presence_penalty": 0.0,
         "prompt_cache_key": None,
-        "reasoning": {"effort": None, "summary": None},
+        "reasoning": {},
         "safety_identifier": None,
-        "service_tier": None,
-        "temperature": None,
+        "service_tier": "default",
+        "temperature": 1.0,
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
         "tools": [],
-        "top_logprobs": None,
-        "top_p": None,
+        "top_logprobs": 0,
+        "top_p": 1.0,
         "truncation": "disabled",
         "user": None,
     }
     sent = {name: body[name] for name in defaults if body.get(name) is not None}
-    return {**defaults, **sent}
+    echoed = {**defaults, **sent}
+    echoed["reasoning"] = {"effort": None, "summary": None, **echoed["reasoning"]}
+    echoed["tools"] = [_tool(tool) for tool in echoed["tools"]]
+    return echoed
+
+
+def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    if tool.get("type") != "function":
+        return tool
+    return {"description": None, "parameters": None, "strict": None, **tool}
 
 
 def usage_of(usage: Usage | None) -> dict[str, Any] | None:

@@ -12,6 +12,12 @@ def _no_for_null(value: object) -> object:
     return False if value is None else value
 
 
+class ConversationParam(BaseModel):
+    """The conversation that a request belongs to."""
+
+    id: str
+
+
 class ResponseRequest(BaseModel):
     """The body of `POST /v1/responses`; the wrapper gets its other fields too."""
 
@@ -28,6 +34,8 @@ class ResponseRequest(BaseModel):
     temperature: float | None = None
     max_output_tokens: int | None = None
     previous_response_id: str | None = None
+    conversation: str | ConversationParam | None = None
+    background: bool | None = None
     parallel_tool_calls: bool | None = None
     stream_options: dict[str, Any] | None = None
     text: dict[str, Any] | None = None
@@ -35,6 +43,21 @@ class ResponseRequest(BaseModel):
     store: bool | None = None
     service_tier: str | None = None
     metadata: dict[str, Any] | None = None
+
+    @property
+    def conversation_id(self) -> str | None:
+        named = self.conversation
+        return named.id if isinstance(named, ConversationParam) else named
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it can be asked for again, as is said of it where nothing else is asked."""
+        return self.store is not False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the response is made to its end, whether or not its client reads it."""
+        return bool(self.background or self.store)
 
 
 class StoredFile(BaseModel):

@@ -10,57 +10,86 @@ from hayserve.events import Delta, ModelFinished, ReasoningDelta, TextDelta, Too
 Message = dict[str, Any]
 _Object = Mapping[str, Any]
 
-_SAME_IN_CHAT = (
-    "metadata",
-    "parallel_tool_calls",
-    "service_tier",
-    "temperature",
-    "top_logprobs",
-    "top_p",
-    "user",
+# What a chat says in other words, and what the server does itself; all else is called the same.
+_SAID_OTHERWISE = (
+    "input",
+    "instructions",
+    "max_output_tokens",
+    "reasoning",
+    "text",
+    "tool_choice",
+    "tools",
+)
+_OF_THE_SERVER = (
+    "background",
+    "conversation",
+    "include",
+    "previous_response_id",
+    "store",
+    "stream_options",
+    "truncation",
 )
 _TEXT_PARTS = ("input_text", "output_text", "text")
 _FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter")
 
 
 def chat_body(body: _Object, messages: Sequence[Message]) -> dict[str, Any]:
-    """The body of a chat request that asks for the same as `body`, a request for a response."""
+    """The body of a chat request that asks for the same as `body`, a request for a response.
+
+    Raises:
+        InvalidRequest: A tool has no form in a chat.
+    """
     reasoning: _Object = body.get("reasoning") or {}
+    text: _Object = body.get("text") or {}
     tools: Sequence[_Object] = body.get("tools") or ()
+    changed = (*_SAID_OTHERWISE, *_OF_THE_SERVER)
     asked = {
-        "model": body["model"],
+        **{name: value for name, value in body.items() if name not in changed},
         "messages": list(messages),
-        "stream": body["stream"],
-        **{name: body.get(name) for name in _SAME_IN_CHAT},
         "max_completion_tokens": body.get("max_output_tokens"),
         "reasoning_effort": reasoning.get("effort"),
+        "response_format": _response_format(text.get("format")),
+        "verbosity": text.get("verbosity"),
         "tools": [_chat_tool(tool) for tool in tools] or None,
         "tool_choice": _chat_tool_choice(body.get("tool_choice")),
     }
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _chat_tool(tool: _Object) -> _Object:
+def _response_format(form: _Object | None) -> _Object | None:
+    """Chat nests what describes a schema."""
+    if form is None or form.get("type") != "json_schema":
+        return form
+    return {"type": "json_schema", "json_schema": _without_type(form)}
+
+
+def _chat_tool(given: object, *, param: str = "tools") -> _Object:
     """Chat nests what describes a function; tools of other types have no form in chat."""
+    tool = cast(_Object, given if isinstance(given, dict) else {})
     if tool.get("type") != "function":
         raise InvalidRequest(
             f"A tool of type {tool.get('type')!r} cannot be given to this model.",
             hint="It takes tools of type 'function'.",
-            param="tools",
+            param=param,
         )
-    return {
-        "type": "function",
-        "function": {name: value for name, value in tool.items() if name != "type"},
-    }
+    return {"type": "function", "function": _without_type(tool)}
 
 
 def _chat_tool_choice(choice: object) -> object:
     if not isinstance(choice, dict):
         return choice
     chosen = cast(_Object, choice)
-    if chosen.get("type") != "function":
-        return chosen
-    return {"type": "function", "function": {"name": chosen.get("name")}}
+    if chosen.get("type") != "allowed_tools":
+        return _chat_tool(chosen, param="tool_choice")
+    allowed: object = chosen.get("tools")
+    if not isinstance(allowed, list):
+        raise _unfit("tool_choice.tools", "a list")
+    tools = [_chat_tool(tool, param="tool_choice") for tool in cast(list[object], allowed)]
+    return {"type": "allowed_tools", "allowed_tools": {**_without_type(chosen), "tools": tools}}
+
+
+def _without_type(described: _Object) -> _Object:
+    return {name: value for name, value in described.items() if name != "type"}
 
 
 def chat_messages(items: Sequence[_Object], *, instructions: str | None) -> list[Message]:
@@ -95,6 +124,8 @@ def _add(item: _Object, messages: list[Message], *, where: str) -> None:
             output = _as_text(item.get("output"))
             call_id = _text(item, "call_id", where=where)
             messages.append({"role": "tool", "tool_call_id": call_id, "content": output})
+        case "mcp_call":
+            _add_executed(item, messages, where=where)
         case "reasoning":
             pass  # a chat's messages have no place for it, and models are not shown it again
         case kind:
@@ -117,6 +148,16 @@ def _add_call(item: _Object, messages: list[Message], *, where: str) -> None:
     if not messages or messages[-1]["role"] != "assistant":
         messages.append({"role": "assistant", "content": None})
     messages[-1].setdefault("tool_calls", []).append(call)
+
+
+def _add_executed(item: _Object, messages: list[Message], *, where: str) -> None:
+    """A call that the agent has executed itself, and what came of it."""
+    call_id = _text(item, "id", where=where)
+    _add_call({**item, "call_id": call_id}, messages, where=where)
+    output: object = item.get("output")
+    error: object = item.get("error")
+    said = _as_text(output if error is None else error)
+    messages.append({"role": "tool", "tool_call_id": call_id, "content": said})
 
 
 def _as_text(output: object) -> str:
@@ -162,6 +203,8 @@ def _chat_part(content: object, *, where: str) -> _Object:
             url = _text(part, "image_url", where=where)
             detail = _text(part, "detail", where=where) or "auto"
             return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
+        case "input_audio":
+            return {"type": "input_audio", "input_audio": _audio(part, where=where)}
         case "input_file" if not part.get("file_url"):
             names = ("file_id", "file_data", "filename")
             file = {name: _text(part, name, where=where) for name in names if name in part}
@@ -169,9 +212,18 @@ def _chat_part(content: object, *, where: str) -> _Object:
         case kind:
             raise InvalidRequest(
                 f"A content part of type {kind!r} cannot be given to this model in that form.",
-                hint="It takes text, images by URL, and files by id or with their data.",
+                hint="It takes text, audio, images by URL, and files by id or with their data.",
                 param="input",
             )
+
+
+def _audio(part: _Object, *, where: str) -> _Object:
+    sound: object = part.get("input_audio")
+    at = f"{where}.input_audio"
+    if not isinstance(sound, dict):
+        raise _unfit(at, "an object")
+    given = cast(_Object, sound)
+    return {name: _text(given, name, where=at) for name in ("data", "format")}
 
 
 def _text(of: _Object, name: str, *, where: str) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any, assert_never
 from hayserve.errors import HayserveError, InvalidInput, WrapperRefused
 from hayserve.events import (
     BytesDelta,
+    Cited,
     ClientEvent,
     Event,
     ModelFinished,
@@ -65,6 +66,7 @@ def data_of(event: Event) -> bytes | None:
             | ToolCallDelta()
             | ModelFinished()
             | ClientEvent()
+            | Cited()
         ):
             return None
         case _:

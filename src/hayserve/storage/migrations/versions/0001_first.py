@@ -14,9 +14,14 @@ def upgrade() -> None:
     _workers()
     _questions()
     _kept_answers()
+    _responses()
+    _pauses()
+    _conversations()
+    _uploads()
 
 
 def downgrade() -> None:
+    _drop_what_is_kept()
     op.drop_index(op.f("ix_kept_answers_expires_at"), table_name="kept_answers")
     op.drop_table("kept_answers")
     op.drop_table("replies")
@@ -33,6 +38,21 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_changes_name"), table_name="changes")
     op.drop_table("changes")
     op.drop_table("bundles")
+
+
+def _drop_what_is_kept() -> None:
+    op.drop_table("file_pieces")
+    op.drop_index(op.f("ix_files_owner"), table_name="files")
+    op.drop_index(op.f("ix_files_expires_at"), table_name="files")
+    op.drop_table("files")
+    op.drop_table("conversation_items")
+    op.drop_index(op.f("ix_conversations_expires_at"), table_name="conversations")
+    op.drop_table("conversations")
+    op.drop_index(op.f("ix_pauses_expires_at"), table_name="pauses")
+    op.drop_table("pauses")
+    op.drop_table("response_frames")
+    op.drop_index(op.f("ix_responses_expires_at"), table_name="responses")
+    op.drop_table("responses")
 
 
 def _files() -> None:
@@ -187,4 +207,110 @@ def _kept_answers() -> None:
     )
     op.create_index(
         op.f("ix_kept_answers_expires_at"), "kept_answers", ["expires_at"], unique=False
+    )
+
+
+def _responses() -> None:
+    op.create_table(
+        "responses",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=True),
+        sa.Column("conversation", sa.String(length=64), nullable=True),
+        sa.Column("input", sa.JSON(), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("has_ended", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_responses")),
+    )
+    op.create_index(op.f("ix_responses_expires_at"), "responses", ["expires_at"], unique=False)
+    op.create_table(
+        "response_frames",
+        sa.Column("response", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("next", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["response"],
+            ["responses.id"],
+            name=op.f("fk_response_frames_response"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("response", "number", name=op.f("pk_response_frames")),
+    )
+
+
+def _pauses() -> None:
+    op.create_table(
+        "pauses",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("deployment", sa.String(length=200), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_pauses")),
+    )
+    op.create_index(op.f("ix_pauses_expires_at"), "pauses", ["expires_at"], unique=False)
+
+
+def _conversations() -> None:
+    op.create_table(
+        "conversations",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("turn", sa.String(length=64), nullable=True),
+        sa.Column("worker", sa.String(length=64), nullable=True),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_conversations")),
+    )
+    op.create_index(
+        op.f("ix_conversations_expires_at"), "conversations", ["expires_at"], unique=False
+    )
+    op.create_table(
+        "conversation_items",
+        sa.Column("conversation", sa.String(length=64), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("conversation", "position", name=op.f("pk_conversation_items")),
+        sa.UniqueConstraint("conversation", "id", name=op.f("uq_conversation_items_conversation")),
+        sa.ForeignKeyConstraint(
+            ["conversation"],
+            ["conversations.id"],
+            name=op.f("fk_conversation_items_conversation"),
+            ondelete="CASCADE",
+        ),
+    )
+
+
+def _uploads() -> None:
+    op.create_table(
+        "files",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.String(length=64), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("is_whole", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_files")),
+    )
+    op.create_index(op.f("ix_files_expires_at"), "files", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_files_owner"), "files", ["owner"], unique=False)
+    op.create_table(
+        "file_pieces",
+        sa.Column("file", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["file"], ["files.id"], name=op.f("fk_file_pieces_file"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("file", "number", name=op.f("pk_file_pieces")),
     )

@@ -1,0 +1,263 @@
+"""Sends requests made from the server's own description, right ones and wrong ones alike.
+
+    python -m soak.schema --cases 20000
+
+None may make it fail, and each has to be answered as `/openapi.json` says: with a status, a type of
+content and a body that are described. Where a request names a model or something that is kept, it
+is mostly one that is there: what random names give is known soon.
+"""
+
+import argparse
+import random
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.core.failures import FailureGroup
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi import checks
+
+from soak.server import Server, serving, table
+
+PATHS = r"^/v1/|^/(echo|agent)/run$"
+AT_ONCE = 50
+PATIENCE_SECONDS = 30
+KNOWN_PERCENT = 80
+CHECKS = (
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+SOURCES = {
+    "echo": """
+from hayserve import BasePipelineWrapper
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self):
+        pass
+
+    def run_api(self, text: str = "", times: int = 1) -> str:
+        return text
+
+    def run_chat_completion(self, model, messages, body):
+        yield "Hello "
+        yield "you."
+
+    def run_embedding(self, model, texts, body):
+        return [[float(len(text))] for text in texts]
+""",
+    "agent": """
+from haystack.components.agents import Agent
+from haystack.components.generators.chat import MockChatGenerator
+from hayserve import BasePipelineWrapper, chat_messages_from_openai, streaming_generator
+
+class PipelineWrapper(BasePipelineWrapper):
+    generation_parameters = ("temperature", "top_p")
+
+    def setup(self):
+        self.agent = Agent(chat_generator=MockChatGenerator())
+
+    def run_api(self, numbers: list[float]) -> float:
+        return sum(numbers)
+
+    def run_chat_completion(self, model, messages, body):
+        said = chat_messages_from_openai(messages)
+        return streaming_generator(self.agent, pipeline_run_args={"messages": said})
+""",
+}
+
+
+@dataclass
+class Seen:
+    """What was answered.
+
+    Args:
+        statuses: How often each operation was answered with each status.
+        wrong: What should not have been answered, with the request that did it first.
+    """
+
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    wrong: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    requests: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+
+    def __str__(self) -> str:
+        operations = sorted({operation for operation, _ in self.statuses})
+        titles = ("operation", "cases", "2xx", "4xx", "5xx", "wrong")
+        rows: list[Sequence[object]] = [titles]
+        for operation in operations:
+            of = {status: n for (name, status), n in self.statuses.items() if name == operation}
+            wrong = sum(n for (name, _), n in self.wrong.items() if name == operation)
+            classes = [
+                sum(n for status, n in of.items() if status // 100 == kind) for kind in (2, 4, 5)
+            ]
+            rows.append((operation, sum(of.values()), *classes, wrong))
+        problems = [
+            f"{n} times {operation}: {what}\n  {self.requests[operation, what]}"
+            for (operation, what), n in self.wrong.most_common()
+        ]
+        return "\n\n".join([table(rows), *problems])
+
+
+class Known:
+    """What is there to be asked for: models, and something of each kind that is kept."""
+
+    def __init__(self, url: str, *, random_: random.Random) -> None:
+        self._random = random_
+        self._http = httpx2.Client(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False)
+        self._names = self._made()
+
+    def put_into(self, case: Any) -> None:
+        """Have a request name what is there, mostly."""
+        if case.path_parameters:
+            for name in set(case.path_parameters) & set(self._names):
+                if self._is_chosen():
+                    case.path_parameters[name] = self._names[name]
+        if _names_a_model(case.body) and self._is_chosen():
+            case.body["model"] = self._random.choice([*SOURCES])
+
+    def renew(self) -> None:
+        """Make what was deleted meanwhile again."""
+        self._names = self._made()
+
+    def _is_chosen(self) -> bool:
+        return self._random.random() * 100 < KNOWN_PERCENT
+
+    def _made(self) -> Mapping[str, str]:
+        asked = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}], "store": True}
+        response = {"model": "echo", "input": "Hello", "store": True, "background": True}
+        items = {"items": [{"role": "user", "content": "Hello"}]}
+        conversation = self._post("/conversations", json=items)
+        listed = self._http.get(f"/v1/conversations/{conversation}/items").json()
+        return {
+            "id": "echo",
+            "completion_id": self._post("/chat/completions", json=asked),
+            "response_id": self._post("/responses", json=response),
+            "conversation_id": conversation,
+            "item_id": listed["data"][0]["id"],
+            "file_id": self._post(
+                "/files", files={"file": ("a.txt", b"Hello")}, data={"purpose": "user_data"}
+            ),
+        }
+
+    def _post(self, path: str, **sent: Any) -> str:
+        answer = self._http.post(f"/v1{path}", **sent)
+        assert answer.status_code == 200, answer.text
+        made: str = answer.json()["id"]
+        return made
+
+
+def _names_a_model(body: Any) -> bool:
+    return isinstance(body, dict) and isinstance(cast(dict[str, Any], body).get("model"), str)
+
+
+class Soak:
+    """Requests to one server.
+
+    Args:
+        server: The server.
+        paths: Which paths are asked.
+        random_: Of all that is random.
+    """
+
+    def __init__(self, server: Server, *, paths: str, random_: random.Random) -> None:
+        self.seen = Seen()
+        self._random = random_
+        self._known = Known(server.url, random_=random_)
+        self._checks = [getattr(checks, name) for name in CHECKS]
+        self._session = requests.Session()
+        self._session.trust_env = False
+        described: Any = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+        found = [result.ok() for result in described.get_all_operations()]
+        self._operations = [one for one in found if re.search(paths, one.path)]
+
+    def run(self, cases: int) -> Seen:
+        """Send so many requests, or a few more."""
+        while self.seen.statuses.total() < cases:
+            for operation in self._operations:
+                self._known.renew()
+                for mode in GenerationMode:
+                    self._ask(operation, mode)
+            print(
+                f"{self.seen.statuses.total()} cases, {self.seen.wrong.total()} wrong", flush=True
+            )
+        return self.seen
+
+    def _ask(self, operation: Any, mode: GenerationMode) -> None:
+        every: Any = list(HealthCheck)
+
+        @seed(self._random.getrandbits(32))
+        @settings(
+            max_examples=AT_ONCE,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=every,
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: Any) -> None:
+            self._send(case)
+
+        with suppress(Unsatisfiable):  # nothing can be wrong with one that has no parameters
+            ask()
+
+    def _send(self, case: Any) -> None:
+        self._known.put_into(case)
+        name = case.operation.label
+        try:
+            answer = case.call(session=self._session, timeout=PATIENCE_SECONDS)
+        except requests.RequestException as error:
+            self._note(case, f"{type(error).__name__}: {error}")
+            return
+        self.seen.statuses[name, answer.status_code] += 1
+        if answer.status_code >= 500:
+            self._note(case, f"{answer.status_code}: {answer.text[:300]}")
+        try:
+            case.validate_response(answer, checks=self._checks)
+        except FailureGroup as failed:
+            for failure in failed.exceptions:
+                self._note(case, f"{answer.status_code} {failure.title}: {answer.text[:300]}")
+
+    def _note(self, case: Any, what: str) -> None:
+        # Ids of runs and the like are not what tells one problem from another.
+        key = case.operation.label, re.sub(r"[0-9a-f]{24,}", "…", what)
+        self.seen.wrong[key] += 1
+        self.seen.requests.setdefault(key, case.as_curl_command())
+
+
+def run(folder: Path, *, cases: int = 20_000, seed: int = 0, paths: str = PATHS) -> Seen:
+    """Send so many requests."""
+    for name, source in SOURCES.items():
+        wrapper = folder / "pipelines" / name / "pipeline_wrapper.py"
+        wrapper.parent.mkdir(parents=True)
+        wrapper.write_text(source)
+    with serving(folder, "--workers", "2", settings={"HAYSERVE_LOG_LEVEL": "WARNING"}) as server:
+        return Soak(server, paths=paths, random_=random.Random(seed)).run(cases)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--paths", default=PATHS, help="a regular expression")
+    given_ = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        seen = run(Path(folder), cases=given_.cases, seed=given_.seed, paths=given_.paths)
+    print(seen)
+    print(f"seed {given_.seed}: {seen.statuses.total()} cases, {seen.wrong.total()} wrong")
+    raise SystemExit(1 if seen.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The endpoints of files that are kept: `/v1/files` and what is below it.
+
+Source: https://platform.openai.com/docs/api-reference/files
+"""
+
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from hayserve.kept.files import File
+from hayserve.protocols.json_bytes import to_json
+from hayserve.protocols.openai_responses.shelf import Shelf
+from hayserve.protocols.owner import owner_of
+from hayserve.protocols.pages import page
+
+MOST = 10_000
+
+
+class FileRoutes:
+    """Gives clients their files again.
+
+    Args:
+        shelf: Has them.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def routes(self) -> list[Route]:
+        one = "/files/{file_id}"
+        return [
+            Route(f"{prefix}{path}", endpoint, methods=[method], name=name)
+            for method, path, endpoint, name in (
+                ("GET", "/files", self.list_files, "list_files"),
+                ("GET", one, self.retrieve_file, "retrieve_file"),
+                ("DELETE", one, self.delete_file, "delete_file"),
+                ("GET", f"{one}/content", self.retrieve_content, "retrieve_file_content"),
+            )
+            for prefix in ("/v1", "")
+        ]
+
+    async def list_files(self, request: Request) -> Response:
+        """List the files, the newest first."""
+        files = await self._shelf.owned(_owner(request))
+        purpose = request.query_params.get("purpose")
+        wanted = [file_object(file) for file in files if purpose in (None, file.purpose)]
+        return _json(page(wanted[::-1], request.query_params, most=MOST, usual=MOST))
+
+    async def retrieve_file(self, request: Request) -> Response:
+        """Give what is known of a file."""
+        return _json(file_object(await self._found(request)))
+
+    async def delete_file(self, request: Request) -> Response:
+        """Delete a file."""
+        id_ = request.path_params["file_id"]
+        await self._shelf.delete(id_, owner=_owner(request))
+        return _json({"id": id_, "object": "file", "deleted": True})
+
+    async def retrieve_content(self, request: Request) -> Response:
+        """Give a file's content."""
+        file = await self._found(request)
+        # It is the client's word for what it is: no browser may show it as a page of this server.
+        headers = {
+            "content-disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
+            "content-length": str(file.size),
+            "x-content-type-options": "nosniff",
+        }
+        content = self._shelf.content(file)
+        return StreamingResponse(content, media_type=file.media_type, headers=headers)
+
+    async def _found(self, request: Request) -> File:
+        return await self._shelf.find(request.path_params["file_id"], owner=_owner(request))
+
+
+def file_object(file: File) -> dict[str, Any]:
+    """OpenAI's object for a file."""
+    return {
+        "id": file.id,
+        "object": "file",
+        "bytes": file.size,
+        "created_at": int(file.created_at),
+        "expires_at": int(file.expires_at),
+        "filename": file.name,
+        "purpose": file.purpose,
+        "status": "processed",
+        "status_details": None,
+    }
+
+
+def _owner(request: Request) -> str:
+    return owner_of(request.headers.raw)
+
+
+def _json(value: Any) -> Response:
+    return Response(to_json(value), media_type="application/json")

@@ -1,0 +1,312 @@
+"""Files are kept whole or not at all, and their contents are put where requests name them."""
+
+import base64
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import pytest
+from sqlalchemy import func, select
+
+from hayserve.errors import InvalidRequest, NotFound, StorageUnavailable
+from hayserve.kept.files import PIECE_BYTES, File, Files
+from hayserve.protocols.openai_responses.shelf import Shelf
+from hayserve.storage.database import Database
+from hayserve.storage.tables import file_pieces, files
+
+pytestmark = pytest.mark.anyio
+
+KEEP_SECONDS = 3600.0
+PIECES = bytes(range(256)) * 1024 * 2 + b"the end"
+
+
+@pytest.fixture
+async def database(sqlite_url: str) -> AsyncGenerator[Database]:
+    database = Database(sqlite_url)
+    database.open()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def shelf(database: Database) -> Shelf:
+    return Shelf(Files(database), keep_seconds=KEEP_SECONDS)
+
+
+class Sent:
+    """An upload."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self, size: int = -1) -> bytes:
+        data, self._data = self._data[:size], self._data[size:]
+        return data
+
+
+class Broken(Sent):
+    """One whose client leaves after the first piece."""
+
+    async def read(self, size: int = -1) -> bytes:
+        piece = await super().read(size)
+        if not piece:
+            raise ConnectionError
+        return piece
+
+
+class Stuck(Sent):
+    """One of which nothing comes after the first piece."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.is_stuck = anyio.Event()
+
+    async def read(self, size: int = -1) -> bytes:
+        piece = await super().read(size)
+        if not piece:
+            self.is_stuck.set()
+            await anyio.sleep_forever()
+        return piece
+
+
+async def taken(shelf: Shelf, upload: Sent, **about: Any) -> File:
+    known: dict[str, Any] = {
+        "owner": "me",
+        "name": "a.txt",
+        "purpose": "user_data",
+        "media_type": None,
+    }
+    return await shelf.take(upload, **{**known, **about})
+
+
+async def whole(shelf: Shelf, file: File) -> list[bytes]:
+    return [piece async for piece in shelf.content(file)]
+
+
+def rows(database: Database) -> tuple[int, int]:
+    """How many files there are in the database, whole or not, and how many pieces."""
+    with database.reading() as connection:
+        both = [
+            connection.scalar(select(func.count()).select_from(t)) for t in (files, file_pieces)
+        ]
+    return (both[0] or 0, both[1] or 0)
+
+
+async def test_a_file_is_kept_in_pieces(shelf: Shelf) -> None:
+    file = await taken(shelf, Sent(PIECES))
+    assert await shelf.find(file.id, owner="me") == file
+    assert (file.name, file.purpose, file.size) == ("a.txt", "user_data", len(PIECES))
+    pieces = await whole(shelf, file)
+    assert b"".join(pieces) == PIECES
+    assert [len(piece) for piece in pieces] == [PIECE_BYTES, PIECE_BYTES, 7]
+
+
+async def test_a_file_may_be_empty(shelf: Shelf) -> None:
+    file = await taken(shelf, Sent(b""))
+    assert await shelf.find(file.id, owner="me") == file
+    assert await whole(shelf, file) == []
+    part = {"type": "input_file", "file_id": file.id}
+    assert await filled(shelf, part) == {
+        "type": "input_file",
+        "filename": "a.txt",
+        "file_data": "data:text/plain;base64,",
+    }
+
+
+@pytest.mark.parametrize(
+    ("about", "media_type"),
+    [
+        ({"media_type": "application/pdf"}, "application/pdf"),
+        ({"name": "a.csv"}, "text/csv"),
+        ({"name": "a"}, "application/octet-stream"),
+    ],
+)
+async def test_a_file_is_of_the_type_that_is_said_or_that_its_name_says(
+    shelf: Shelf, about: dict[str, Any], media_type: str
+) -> None:
+    assert (await taken(shelf, Sent(b"a"), **about)).media_type == media_type
+
+
+@pytest.mark.parametrize("keep_seconds", [None, 60.0, 99_999.0])
+async def test_a_file_is_kept_for_its_time(
+    database: Database, shelf: Shelf, keep_seconds: float | None
+) -> None:
+    file = await taken(shelf, Sent(b"a"), keep_seconds=keep_seconds)
+    kept_for = file.expires_at - file.created_at
+    assert kept_for == pytest.approx(KEEP_SECONDS if keep_seconds is None else keep_seconds)
+    later = Shelf(Files(database, clock=lambda: file.expires_at), keep_seconds=KEEP_SECONDS)
+    with pytest.raises(NotFound):
+        await later.find(file.id, owner="me")
+
+
+@pytest.mark.parametrize(
+    ("about", "param"),
+    [
+        ({"purpose": "x" * 65}, "purpose"),
+        ({"name": "a\0b"}, "file"),
+        ({"media_type": "text/\0"}, "file"),
+    ],
+)
+async def test_what_a_database_has_no_room_for_is_refused(
+    database: Database, about: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await taken(Shelf(Files(database), keep_seconds=KEEP_SECONDS), Sent(b"a"), **about)
+    assert refused.value.param == param
+    assert rows(database) == (0, 0)
+
+
+async def test_of_an_upload_that_breaks_off_nothing_stays(database: Database, shelf: Shelf) -> None:
+    with pytest.raises(ConnectionError):
+        await taken(shelf, Broken(PIECES))
+    assert rows(database) == (0, 0)
+
+
+async def test_of_an_upload_that_is_given_up_nothing_stays(
+    database: Database, shelf: Shelf
+) -> None:
+    stuck = Stuck(PIECES)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(taken, shelf, stuck)
+        with anyio.fail_after(5):
+            await stuck.is_stuck.wait()
+        assert rows(database) == (1, 3)
+        assert await shelf.owned("me") == []
+        tasks.cancel_scope.cancel()
+    assert rows(database) == (0, 0)
+
+
+async def test_an_upload_fails_if_the_database_does_not_answer(sqlite_url: str) -> None:
+    shelf = Shelf(Files(Database(sqlite_url)), keep_seconds=KEEP_SECONDS)
+    with pytest.raises(StorageUnavailable):
+        await taken(shelf, Sent(b"a"))
+
+
+async def test_a_file_is_its_owners(shelf: Shelf) -> None:
+    file = await taken(shelf, Sent(b"a"))
+    for attempt in (shelf.find, shelf.delete):
+        with pytest.raises(NotFound) as missing:
+            await attempt(file.id, owner="you")
+        assert missing.value.param == "file_id"
+    assert await shelf.owned("you") == []
+    assert await shelf.owned("me") == [file]
+
+
+async def test_a_file_is_deleted_with_its_pieces(database: Database, shelf: Shelf) -> None:
+    file = await taken(shelf, Sent(PIECES))
+    await shelf.delete(file.id, owner="me")
+    assert rows(database) == (0, 0)
+    with pytest.raises(NotFound):
+        await shelf.delete(file.id, owner="me")
+
+
+async def filled(shelf: Shelf, part: object, *, name: str = "content") -> Any:
+    item = {"type": "message", "role": "user", name: [part]}
+    (found,) = await shelf.with_contents([item], owner="me")
+    assert item[name] == [part], "what was sent is not changed"
+    assert {**found, name: [part]} == item
+    return found[name][0]
+
+
+async def test_files_that_are_named_are_there_with_their_contents(shelf: Shelf) -> None:
+    file = await taken(shelf, Sent(PIECES), name="a.png")
+    url = f"data:image/png;base64,{base64.b64encode(PIECES).decode()}"
+    image = {"type": "input_image", "image_url": url}
+    data = {"filename": "a.png", "file_data": url}
+    for given, expected in (
+        ({"type": "input_file", "file_id": file.id}, {"type": "input_file", **data}),
+        ({"type": "input_image", "file_id": file.id}, {**image, "detail": "auto"}),
+        (
+            {"type": "input_image", "file_id": file.id, "detail": "low"},
+            {**image, "detail": "low"},
+        ),
+        ({"type": "file", "file": {"file_id": file.id}}, {"type": "file", "file": data}),
+    ):
+        assert await filled(shelf, given) == expected
+    output = {"type": "input_file", "file_id": file.id}
+    assert await filled(shelf, output, name="output") == {"type": "input_file", **data}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "text",
+        {"type": "input_text", "text": "file-hs"},
+        {"type": "input_file", "file_data": "aGk="},
+        {"type": "input_file", "file_id": "file-1"},
+        {"type": "input_image", "file_id": "file-1"},
+        {"type": "input_image", "image_url": "https://example.com/a.png"},
+        {"type": "file", "file": {"file_id": "file-1"}},
+        {"type": "file", "file": "file-hs"},
+    ],
+)
+async def test_all_else_stays_as_it_is(shelf: Shelf, part: object) -> None:
+    assert await filled(shelf, part) == part
+
+
+@pytest.mark.parametrize("item", [{"role": "user", "content": "Hi"}, {"type": "reasoning"}])
+async def test_an_item_without_parts_stays_as_it_is(shelf: Shelf, item: dict[str, Any]) -> None:
+    (found,) = await shelf.with_contents([item], owner="me")
+    assert found is item
+
+
+@pytest.mark.parametrize("kind", ["input_file", "input_image"])
+async def test_a_file_that_is_not_kept_any_more_cannot_be_named(shelf: Shelf, kind: str) -> None:
+    file = await taken(shelf, Sent(b"a"))
+    await shelf.delete(file.id, owner="me")
+    with pytest.raises(NotFound, match=file.id):
+        await filled(shelf, {"type": kind, "file_id": file.id})
+
+
+class Forgetful(Files):
+    """Files of which one is deleted while it is read."""
+
+    def find(self, id_: str, *, owner: str) -> File | None:
+        found = super().find(id_, owner=owner)
+        self.delete(id_, owner=owner)
+        return found
+
+
+async def test_a_file_that_is_deleted_meanwhile_is_not_given_in_part(database: Database) -> None:
+    shelf = Shelf(Forgetful(database), keep_seconds=KEEP_SECONDS)
+    file = await taken(shelf, Sent(b"a"))
+    with pytest.raises(NotFound, match=file.id):
+        await filled(shelf, {"type": "input_file", "file_id": file.id})
+
+
+class Watched(Files):
+    """Files of which it is known that what has expired was deleted, or could not be."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.has_purged = anyio.Event()
+
+    def purge(self) -> int:
+        try:
+            return super().purge()
+        finally:
+            anyio.from_thread.run_sync(self.has_purged.set)
+
+
+async def test_what_has_expired_is_deleted_while_the_shelf_is_in_use(database: Database) -> None:
+    kept_by = Watched(database)
+    shelf = Shelf(kept_by, keep_seconds=KEEP_SECONDS)
+    await taken(shelf, Sent(b"a"), keep_seconds=0)
+    kept = await taken(shelf, Sent(b"b"))
+    with anyio.fail_after(5):
+        async with shelf.running():
+            await kept_by.has_purged.wait()
+    assert rows(database) == (1, 1)
+    assert await shelf.find(kept.id, owner="me") == kept
+
+
+async def test_a_database_that_does_not_answer_does_not_stop_the_server(sqlite_url: str) -> None:
+    kept_by = Watched(Database(sqlite_url))
+    shelf = Shelf(kept_by, keep_seconds=KEEP_SECONDS)
+    with pytest.raises(StorageUnavailable):
+        await shelf.purge()
+    kept_by.has_purged = anyio.Event()
+    with anyio.fail_after(5):
+        async with shelf.running():
+            await kept_by.has_purged.wait()
