@@ -1,10 +1,12 @@
 """Sends requests made from the server's own description, right ones and wrong ones alike.
 
     python -m soak.schema --cases 20000
+    python -m soak.schema --cases 20000 --openai openapi.json
 
 None may make it fail, and each has to be answered as `/openapi.json` says: with a status, a type of
 content and a body that are described. Where a request names a model or something that is kept, it
-is mostly one that is there: what random names give is known soon.
+is mostly one that is there: what random names give is known soon. With `--openai`, requests are
+made from OpenAI's description in that file, and answered as it says.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
+from soak.openai_description import openai_description
 from soak.server import Server, serving, table
 
 PATHS = r"^/v1/|^/(echo|agent)/run$"
@@ -142,6 +145,7 @@ class Known:
         listed = self._http.get(f"/v1/conversations/{conversation}/items").json()
         return {
             "id": "echo",
+            "model": "echo",
             "completion_id": self._post("/chat/completions", json=asked),
             "response_id": self._post("/responses", json=response),
             "conversation_id": conversation,
@@ -169,16 +173,19 @@ class Soak:
         server: The server.
         paths: Which paths are asked.
         random_: Of all that is random.
+        openai: The file with OpenAI's description; None for the server's own.
     """
 
-    def __init__(self, server: Server, *, paths: str, random_: random.Random) -> None:
+    def __init__(
+        self, server: Server, *, paths: str, random_: random.Random, openai: Path | None = None
+    ) -> None:
         self.seen = Seen()
         self._random = random_
         self._known = Known(server.url, random_=random_)
         self._checks = [getattr(checks, name) for name in CHECKS]
         self._session = requests.Session()
         self._session.trust_env = False
-        described: Any = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+        described = _described(server, openai)
         found = [result.ok() for result in described.get_all_operations()]
         self._operations = [one for one in found if re.search(paths, one.path)]
 
@@ -236,24 +243,50 @@ class Soak:
         self.seen.requests.setdefault(key, case.as_curl_command())
 
 
-def run(folder: Path, *, cases: int = 20_000, seed: int = 0, paths: str = PATHS) -> Seen:
+def _described(server: Server, openai: Path | None) -> Any:
+    address = f"{server.url}/openapi.json"
+    if openai is None:
+        return schemathesis.openapi.from_url(address)
+    own = httpx2.get(address, trust_env=False).json()
+    described: Any = schemathesis.openapi.from_dict(openai_description(openai, own=own))
+    described.config.update(base_url=f"{server.url}/v1")
+    return described
+
+
+def run(
+    folder: Path,
+    *,
+    cases: int = 20_000,
+    seed: int = 0,
+    paths: str = PATHS,
+    openai: Path | None = None,
+) -> Seen:
     """Send so many requests."""
     for name, source in SOURCES.items():
         wrapper = folder / "pipelines" / name / "pipeline_wrapper.py"
         wrapper.parent.mkdir(parents=True)
         wrapper.write_text(source)
     with serving(folder, "--workers", "2", settings={"HAYSERVE_LOG_LEVEL": "WARNING"}) as server:
-        return Soak(server, paths=paths, random_=random.Random(seed)).run(cases)
+        chance = random.Random(seed)
+        return Soak(server, paths=paths, random_=chance, openai=openai).run(cases)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--paths", default=PATHS, help="a regular expression")
+    parser.add_argument("--paths", help="a regular expression")
+    parser.add_argument("--openai", type=Path, help="OpenAI's description of its interface")
     given_ = parser.parse_args()
+    paths = given_.paths or ("" if given_.openai else PATHS)
     with tempfile.TemporaryDirectory() as folder:
-        seen = run(Path(folder), cases=given_.cases, seed=given_.seed, paths=given_.paths)
+        seen = run(
+            Path(folder),
+            cases=given_.cases,
+            seed=given_.seed,
+            paths=paths,
+            openai=given_.openai,
+        )
     print(seen)
     print(f"seed {given_.seed}: {seen.statuses.total()} cases, {seen.wrong.total()} wrong")
     raise SystemExit(1 if seen.wrong else 0)

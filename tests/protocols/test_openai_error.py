@@ -3,7 +3,12 @@ import pytest
 from hayserve import errors
 from hayserve.errors import HayserveError
 from hayserve.events import RunCancelled, RunFailed, RunFinished, StreamOpened, TextDelta
-from hayserve.protocols.openai_error import error_object, failure_before_words, failure_of
+from hayserve.protocols.openai_error import (
+    error_object,
+    failure_before_words,
+    failure_of,
+    is_openai,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +54,18 @@ def test_a_run_that_was_stopped_can_be_asked_for_again() -> None:
     hint = "Send the request again if that was not intended."
     assert str(failure) == f"The run was stopped: so. {hint}"
     assert failure_of(RunFinished()) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/chat/completions", True),
+        ("/chat/completions", True),
+        ("/responses/{response_id}", True),
+        ("/{name}/run", False),
+        ("/v1/run", False),
+        ("/status", False),
+    ],
+)
+def test_openais_paths_are_known(path: str, expected: bool) -> None:
+    assert is_openai(path) is expected

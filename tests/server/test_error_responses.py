@@ -1,5 +1,6 @@
 """What Starlette and the server's own mistakes look like to callers."""
 
+import json
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 
 from hayserve import errors
 from hayserve.errors import HayserveError
-from hayserve.server.error_responses import handlers, is_openai
+from hayserve.server.error_responses import error_response, handlers
 from hayserve.server.middleware import RunIds
 
 
@@ -51,8 +52,14 @@ def answer_to(error: Exception, path: str = "/it/run") -> Any:
 )
 @pytest.mark.parametrize("root_path", ["", "/api"])
 def test_openais_paths_are_told_from_deployments(path: str, expected: bool, root_path: str) -> None:
-    scope = {"type": "http", "path": root_path + path, "root_path": root_path}
-    assert is_openai(Request(scope)) is expected
+    scope = {
+        "type": "http",
+        "path": root_path + path,
+        "root_path": root_path,
+        "state": {"run_id": "r"},
+    }
+    body = json.loads(bytes(error_response(Request(scope), errors.NotFound("No.")).body))
+    assert ("error" in body) is expected
 
 
 @pytest.mark.parametrize(

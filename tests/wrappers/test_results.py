@@ -1,7 +1,7 @@
 """What a wrapper returns, as JSON."""
 
 from collections.abc import AsyncGenerator, Generator, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from haystack.dataclasses import ChatMessage, Document
@@ -112,6 +112,18 @@ def test_a_schema_holds_its_own_definitions() -> None:
 
     assert schema["properties"] == {"result": {"type": "array", "items": {"$ref": "#/$defs/Note"}}}
     assert list(schema["$defs"]) == ["Note"]
+
+
+def test_a_schema_says_that_numbers_which_json_does_not_have_become_null() -> None:
+    def described(annotation: Any) -> Any:
+        return returning(annotation).response_schema()["properties"]["result"]
+
+    nullable = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+    assert described(float) == nullable
+    assert described(float | None) == nullable
+    assert described(list[float]) == {"type": "array", "items": nullable}
+    assert described(Annotated[float, Field(allow_inf_nan=False)]) == {"type": "number"}
+    assert described(int) == {"type": "integer"}
 
 
 def test_a_return_type_that_json_cannot_say_is_refused_at_deploy() -> None:

@@ -3,7 +3,6 @@
 Source: https://platform.openai.com/docs/api-reference/chat/create
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from hayserve.errors import InvalidRequest
 from hayserve.kept.pauses import Pauses
 from hayserve.protocols.call import Call
 from hayserve.protocols.owner import owner_of
+from hayserve.protocols.tool_output import output_text
 from hayserve.wrappers.asked import Asked, Resumed
 from hayserve.wrappers.generation import PARAMETERS
 
@@ -176,7 +176,7 @@ def chat_outputs(messages: Sequence[_Object]) -> list[Output]:
             break
         if message.get("role") == "tool":
             call_id = str(message.get("tool_call_id") or "")
-            found.append(Output(call_id, as_text(message.get("content"))))
+            found.append(Output(call_id, output_text(message.get("content"))))
     return found[::-1]
 
 
@@ -185,19 +185,7 @@ def item_outputs(items: Sequence[_Object]) -> list[Output]:
     found: list[Output] = []
     for item in reversed(items):
         if item.get("type") == "function_call_output":
-            found.append(Output(str(item.get("call_id") or ""), as_text(item.get("output"))))
+            found.append(Output(str(item.get("call_id") or ""), output_text(item.get("output"))))
         elif item.get("role") in (None, "assistant"):
             break
     return found[::-1]
-
-
-def as_text(output: object) -> str:
-    """What a tool of the client gave, which may be anything."""
-    if isinstance(output, str):
-        return output
-    if isinstance(output, list):
-        parts = cast(list[object], output)
-        texts = [cast(_Object, part).get("text") for part in parts if isinstance(part, dict)]
-        if len(texts) == len(parts) and all(isinstance(text, str) for text in texts):
-            return "\n".join(cast(list[str], texts))
-    return json.dumps(output, ensure_ascii=False)

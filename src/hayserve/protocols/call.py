@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import update_wrapper
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -192,7 +193,7 @@ class RunEndpoint:
     """
 
     def __init__(self, handle: Callable[[Call], Awaitable[None]], reading: Reading) -> None:
-        self.__doc__ = handle.__doc__
+        update_wrapper(self, handle, assigned=("__name__", "__doc__"), updated=())
         self._handle = handle
         self._reading = reading
 

@@ -4,11 +4,23 @@ Source: https://platform.openai.com/docs/api-reference/metadata
 """
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Annotated, cast
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from hayserve.errors import InvalidRequest
 
 MOST, LONGEST_NAME, LONGEST_NOTE = 16, 64, 512
+
+_Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+_Note = Annotated[str, Field(max_length=LONGEST_NOTE)]
+
+
+class Notes(TypedDict, total=False):
+    """The body of a request that notes something."""
+
+    metadata: Annotated[dict[_Name, _Note], Field(max_length=MOST)] | None
 
 
 def notes_in(body: Mapping[str, object]) -> dict[str, str]:

@@ -6,9 +6,37 @@ Source: https://platform.openai.com/docs/guides/error-codes
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from hayserve.errors import HayserveError, NotFound
 from hayserve.events import Event, RunCancelled, RunFailed, StreamOpened
 from hayserve.protocols.statuses import status_of, stopped
+
+_ROOTS = frozenset({"v1", "conversations", "embeddings", "files", "models", "responses"})
+
+
+class OpenAIError(TypedDict):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+    run_id: str
+
+
+class OpenAIRefusal(TypedDict):
+    """Why a request has no answer."""
+
+    error: OpenAIError
+
+
+def is_openai(path: str) -> bool:
+    """Whether a path is one that OpenAI's clients call."""
+    segments = path.strip("/").split("/")
+    if len(segments) == 2 and segments[1] == "run":  # noqa: PLR2004 - /{name}/run
+        return False
+    return segments[0] in _ROOTS or segments[:2] == ["chat", "completions"]
 
 
 def error_object(error: HayserveError, *, run_id: str) -> dict[str, Any]:

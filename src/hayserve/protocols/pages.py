@@ -4,14 +4,39 @@ Source: https://platform.openai.com/docs/api-reference/responses/input-items
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+from pydantic import Field
 from starlette.datastructures import QueryParams
+from typing_extensions import TypedDict
 
 from hayserve.errors import InvalidRequest
 
 DEFAULT_LIMIT, MOST = 20, 100
 _LONGEST_NUMBER = 12
+
+
+class PageQuery(TypedDict, total=False):
+    """Which page a client asks for, as its query says it."""
+
+    limit: Annotated[int, Field(ge=1, le=MOST)]
+    order: Literal["asc", "desc"]
+    after: str
+
+
+class PageEnds(TypedDict):
+    """What a page says besides what is on it."""
+
+    object: Literal["list"]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Page(PageEnds):
+    """One page of a list; each of its objects has an `id`."""
+
+    data: list[dict[str, Any]]
 
 
 class Asked(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import hayserve
@@ -17,11 +17,12 @@ from hayserve.deployments.bundle import check_alias, check_name
 from hayserve.deployments.reserved import RESERVED
 from hayserve.deployments.rules import check_parameters
 from hayserve.deployments.target import Target
-from hayserve.errors import NameTaken
+from hayserve.errors import Forbidden, NameTaken, Unauthorized
 from hayserve.protocols.admin.routes import Admin
 from hayserve.protocols.admin.runs import LiveRuns
 from hayserve.protocols.body import read_body
 from hayserve.protocols.call import Reading
+from hayserve.protocols.described import DescribedRoute
 from hayserve.protocols.openai_chat.routes import OpenAIChat
 from hayserve.protocols.openai_embeddings.routes import OpenAIEmbeddings
 from hayserve.protocols.openai_responses.conversation_routes import ConversationRoutes
@@ -208,7 +209,7 @@ def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[BaseRo
         *admin.routes(),
         *_guarded([*admin.guarded_routes(), *live_runs.guarded_routes()], key),
     ]
-    described = [route for route in fixed if isinstance(route, Route)]
+    described = [route for route in fixed if isinstance(route, DescribedRoute)]
     description = OpenAPI(registry, described, version=hayserve.__version__).routes()
     return [*fixed, *description, *rest]
 
@@ -252,17 +253,11 @@ def _once(parts: Parts, settings: Settings, front: Front) -> ASGIApp:
     return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
 
 
-def _guarded(routes: Sequence[Route], key: LocalKey | None) -> list[Route]:
+def _guarded(routes: Sequence[DescribedRoute], key: LocalKey | None) -> list[DescribedRoute]:
     if key is None:
         return [*routes]
     guard = Guard(key.value)
-    return [
-        Route(route.path, guard.on(route.endpoint), methods=_methods_of(route)) for route in routes
-    ]
-
-
-def _methods_of(route: Route) -> list[str]:
-    return [method for method in route.methods or () if method != "HEAD"]
+    return [route.behind(guard.on(route.endpoint), (Forbidden, Unauthorized)) for route in routes]
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

@@ -20,14 +20,13 @@ from hayserve.errors import (
     Unauthorized,
     WrapperRefused,
 )
-from hayserve.protocols.openai_error import error_object
+from hayserve.protocols.openai_error import error_object, is_openai
 from hayserve.protocols.rest.encode import error_body, json_of
 from hayserve.protocols.statuses import status_of
 
 logger = logging.getLogger("hayserve.server")
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
-_OPENAI_ROOTS = frozenset({"v1", "conversations", "embeddings", "files", "models", "responses"})
 _WITHOUT_BODY = frozenset({204, 304})
 
 
@@ -85,18 +84,10 @@ def error_response(request: Request, error: HayserveError) -> Response:
     """`error` as the client of this path expects it."""
     run_id = request.state.run_id
     status = status_of(error)
-    if is_openai(request):
+    if is_openai(_path_of(request)):
         body = error_object(error, run_id=run_id)
         return _json(body, status.openai, headers=_headers_of(error))
     return _json(error_body(error, run_id=run_id), status.http, headers=_headers_of(error))
-
-
-def is_openai(request: Request) -> bool:
-    """Whether the path is one that OpenAI's clients call."""
-    segments = _path_of(request).strip("/").split("/")
-    if len(segments) == 2 and segments[1] == "run":  # noqa: PLR2004 - /{name}/run
-        return False
-    return segments[0] in _OPENAI_ROOTS or segments[:2] == ["chat", "completions"]
 
 
 def _path_of(request: Request) -> str:

@@ -1,10 +1,31 @@
 """Says whether the server lives, and whether it serves everything that it should."""
 
+from typing import Required
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from typing_extensions import TypedDict
 
 from hayserve.deployments.registry import Registry
+from hayserve.protocols.described import Described, DescribedRoute, described_routes
+
+
+class Life(TypedDict):
+    """That the process answers."""
+
+    status: str
+
+
+class Readiness(TypedDict, total=False):
+    """Whether all that should be served is, what is still loading and what failed, with why."""
+
+    status: Required[str]
+    loading: list[str]
+    failed: dict[str, str]
+
+
+_LIVES = Described(answers=Life)
+_READY = Described(answers=Readiness, statuses=(200, 503))
 
 
 class Health:
@@ -17,11 +38,11 @@ class Health:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/healthz", self.healthz, methods=["GET"]),
-            Route("/readyz", self.readyz, methods=["GET"]),
-        ]
+    def routes(self) -> list[DescribedRoute]:
+        return described_routes(
+            ("GET", "/healthz", self.healthz, _LIVES),
+            ("GET", "/readyz", self.readyz, _READY),
+        )
 
     async def healthz(self, _: Request) -> Response:
         """Say that the process answers."""

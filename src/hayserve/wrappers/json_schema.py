@@ -15,6 +15,13 @@ class _OpenJsonSchema(GenerateJsonSchema):
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:  # noqa: ARG002 (pydantic's signature)
         return {}
 
+    def float_schema(self, schema: Any) -> JsonSchemaValue:
+        """Infinity and what is no number become null, for JSON has no form for them."""
+        number = super().float_schema(schema)
+        if self.mode == "validation" or schema.get("allow_inf_nan") is False:
+            return number
+        return {"anyOf": [number, {"type": "null"}]}
+
     def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
         """A default that JSON cannot say is left out of the schema; nobody needs to hear of it."""
 

@@ -7,14 +7,12 @@ import pytest
 from httpx2 import AsyncClient
 from openai.types.chat import ChatCompletion, ChatCompletionDeleted
 
-from hayserve.protocols.openai_chat.stored import StoredCompletions
 from protocols.openai_chat.served import (
     Wrapper,
     ask,
     chunks_in,
     completion_in,
     deployed,
-    keeping,
     said_in,
     served,
 )
@@ -225,11 +223,3 @@ async def test_what_cannot_be_noted_is_refused(client: AsyncClient) -> None:
     ):
         assert answer.status_code == 400
         assert answer.json()["error"]["param"] == "metadata"
-
-
-async def test_without_somebody_who_finds_them_completions_are_not_listed() -> None:
-    async with keeping() as kept:
-        responses = kept.responses
-        names = {route.name for route in StoredCompletions(responses, worker="w1").routes()}
-    all_names = {route.name for route in kept.stored.routes()}
-    assert all_names - names == {"list_completions", "update_completion"}

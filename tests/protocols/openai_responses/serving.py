@@ -106,7 +106,6 @@ class Worker:
             await anyio.to_thread.run_sync(self.members.join)
             stack.callback(self.members.leave)
             await stack.enter_async_context(self.pulse.running())
-            await stack.enter_async_context(self.shelf.running())
             await stack.enter_async_context(self.keeper.running())
             await stack.enter_async_context(self.executor.running())
             await stack.enter_async_context(self.everywhere.running())

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
-import anyio.from_thread
 import pytest
 from sqlalchemy import func, select
 
@@ -273,40 +272,3 @@ async def test_a_file_that_is_deleted_meanwhile_is_not_given_in_part(database: D
     file = await taken(shelf, Sent(b"a"))
     with pytest.raises(NotFound, match=file.id):
         await filled(shelf, {"type": "input_file", "file_id": file.id})
-
-
-class Watched(Files):
-    """Files of which it is known that what has expired was deleted, or could not be."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self.has_purged = anyio.Event()
-
-    def purge(self) -> int:
-        try:
-            return super().purge()
-        finally:
-            anyio.from_thread.run_sync(self.has_purged.set)
-
-
-async def test_what_has_expired_is_deleted_while_the_shelf_is_in_use(database: Database) -> None:
-    kept_by = Watched(database)
-    shelf = Shelf(kept_by, keep_seconds=KEEP_SECONDS)
-    await taken(shelf, Sent(b"a"), keep_seconds=0)
-    kept = await taken(shelf, Sent(b"b"))
-    with anyio.fail_after(5):
-        async with shelf.running():
-            await kept_by.has_purged.wait()
-    assert rows(database) == (1, 1)
-    assert await shelf.find(kept.id, owner="me") == kept
-
-
-async def test_a_database_that_does_not_answer_does_not_stop_the_server(sqlite_url: str) -> None:
-    kept_by = Watched(Database(sqlite_url))
-    shelf = Shelf(kept_by, keep_seconds=KEEP_SECONDS)
-    with pytest.raises(StorageUnavailable):
-        await shelf.purge()
-    kept_by.has_purged = anyio.Event()
-    with anyio.fail_after(5):
-        async with shelf.running():
-            await kept_by.has_purged.wait()

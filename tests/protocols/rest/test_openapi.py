@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator, Iterator, Mapping
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import pytest
@@ -12,6 +13,10 @@ from pydantic_core import CoreSchema
 from starlette.datastructures import UploadFile
 
 from hayserve import BasePipelineWrapper
+from hayserve.protocols.described import DescribedRoute
+from hayserve.protocols.rest.components import schema_of
+from hayserve.server.app import create_app
+from hayserve.settings import load
 from hayserve.testing import serve
 
 
@@ -138,7 +143,8 @@ def check(document: Mapping[str, Any]) -> None:
     assert len(ids) == len(set(ids))
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            named = {f"{{{parameter['name']}}}" for parameter in operation.get("parameters", [])}
+            parameters = operation.get("parameters", [])
+            named = {f"{{{each['name']}}}" for each in parameters if each["in"] == "path"}
             assert named == {part for part in path.split("/") if part.startswith("{")}
             assert operation["summary"]
             assert all(answer["description"] for answer in operation["responses"].values())
@@ -159,6 +165,72 @@ def test_an_empty_server_is_described() -> None:
     assert document["paths"]["/v1/models/{id}"]["get"]["operationId"] == "retrieve_model"
     assert document["paths"]["/models/{id}"]["get"]["operationId"] == "retrieve_model_alias"
     assert "servers" not in document
+
+
+def test_what_is_always_there_says_what_it_takes_and_answers() -> None:
+    with serve() as client:
+        document = client.http.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for verb, operation in operations.items():
+            answers = operation["responses"]
+            assert answers["200"]["content"], path
+            assert {"403", "500", "503"} < set(answers), path
+            assert ("404" in answers) or "{" not in path, path
+            assert ("requestBody" in operation) or verb in {"get", "delete"} or "{" in path, path
+
+
+def test_an_operation_names_its_fields_its_answers_and_its_refusals() -> None:
+    with serve() as client:
+        document = client.http.get("/openapi.json").json()
+    create = document["paths"]["/v1/responses"]["post"]
+    body = create["requestBody"]
+    assert body["required"]
+    assert body["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/ResponseRequest"
+    }
+    answers = create["responses"]
+    assert set(answers["200"]["content"]) == {"application/json", "text/event-stream"}
+    assert answers["200"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/ResponseObject"
+    }
+    described = {"400", "404", "408", "409", "413", "422", "429", "504", "default"}
+    assert described < set(answers)
+    assert answers["504"]["description"] == "The deadline of a run passed before it ended."
+    refusal = answers["429"]["content"]["application/json"]["schema"]
+    assert refusal == {"$ref": "#/components/schemas/OpenAIRefusal"}
+
+
+def test_what_is_not_openais_is_refused_in_the_servers_own_form() -> None:
+    with serve(typed=Typed) as client:
+        document = client.http.get("/openapi.json").json()
+    for path, verb in (("/status/{name}", "get"), ("/typed/run", "post")):
+        refusal = document["paths"][path][verb]["responses"]["404"]
+        content = refusal["content"]["application/json"]
+        assert content["schema"] == {"$ref": "#/components/schemas/Refusal"}
+
+
+def test_the_parameters_of_a_query_are_described() -> None:
+    with serve() as client:
+        document = client.http.get("/openapi.json").json()
+    files = {each["name"]: each for each in document["paths"]["/v1/files"]["get"]["parameters"]}
+    assert set(files) == {"limit", "order", "after", "purpose"}
+    assert files["limit"]["in"] == "query"
+    assert not files["limit"]["required"]
+    assert (files["limit"]["schema"]["minimum"], files["limit"]["schema"]["maximum"]) == (1, 10_000)
+    diff = document["paths"]["/deployments/{name}/diff"]["get"]["parameters"]
+    assert {each["name"]: each["required"] for each in diff} == {
+        "name": True,
+        "old": True,
+        "new": True,
+    }
+
+
+def test_no_two_types_have_one_name(tmp_path: Path) -> None:
+    routes = create_app(load(data_dir=tmp_path)).routes
+    described = [route.described for route in routes if isinstance(route, DescribedRoute)]
+    types = {each for one in described for each in (one.takes, one.answers) if each is not None}
+    names = [schema_of(each, "validation")["title"] for each in types - {bytes}]
+    assert len(names) == len(set(names))
 
 
 def test_typed_deployments_are_described_under_each_of_their_names() -> None:
@@ -184,7 +256,7 @@ def test_typed_deployments_are_described_under_each_of_their_names() -> None:
     assert schemas["typedRunResponse"]["required"] == ["result"]
     upload = document["paths"]["/takes/run"]["post"]
     assert "multipart/form-data" in upload["requestBody"]["content"]
-    assert "content" not in upload["responses"]["200"]
+    assert "schema" not in upload["responses"]["200"]["content"]["application/json"]
 
 
 def test_a_deployment_that_cannot_be_described_does_not_take_others_with_it() -> None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import anyio.to_thread
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from hayserve.deployments.archive import unpack
 from hayserve.deployments.bundle import too_big
@@ -15,10 +15,27 @@ from hayserve.deployments.members import Members
 from hayserve.deployments.order import Order
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.rules import Rules
-from hayserve.errors import NotFound, TooLarge
+from hayserve.errors import (
+    DeployRefused,
+    InvalidRequest,
+    NameTaken,
+    NotFound,
+    StorageUnavailable,
+    TooBusy,
+    TooLarge,
+)
 from hayserve.protocols.admin.answers import failed_entry, past, result, status_entry, undeployed
 from hayserve.protocols.admin.author import author_of
 from hayserve.protocols.admin.body import read_body, spool, spool_body
+from hayserve.protocols.admin.objects import (
+    ArchiveQuery,
+    Change,
+    DiffQuery,
+    Past,
+    StatusList,
+    StatusOfOne,
+    UndeployQuery,
+)
 from hayserve.protocols.admin.schema import (
     Aliases,
     DeployFiles,
@@ -29,7 +46,17 @@ from hayserve.protocols.admin.schema import (
     number,
     read,
 )
+from hayserve.protocols.described import BODY, KEPT, Described, DescribedRoute, described_routes
 
+_CHANGES = (*BODY, *KEPT, NameTaken, DeployRefused, TooBusy)
+_STATUS = Described(answers=StatusList, errors=(StorageUnavailable,))
+_STATUS_OF_ONE = Described(answers=StatusOfOne, errors=(NotFound,))
+_UNDEPLOYED = Described(query=UndeployQuery, answers=Change, errors=_CHANGES)
+_ARCHIVE = Described(
+    takes=bytes, takes_as="*/*", query=ArchiveQuery, answers=Change, errors=_CHANGES
+)
+_HISTORY = Described(answers=Past, errors=KEPT)
+_DIFF = Described(query=DiffQuery, answers_as=("text/x-diff",), errors=(InvalidRequest, *KEPT))
 _SLACK = 1024 * 1024
 _LARGEST_BODY = 65_536
 
@@ -60,25 +87,25 @@ class Admin:
         self._members = members
         self._rules = rules
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/status", self.status, methods=["GET"]),
-            Route("/status/{name}", self.status_of, methods=["GET"]),
-        ]
+    def routes(self) -> list[DescribedRoute]:
+        return described_routes(
+            ("GET", "/status", self.status, _STATUS),
+            ("GET", "/status/{name}", self.status_of, _STATUS_OF_ONE),
+        )
 
-    def guarded_routes(self) -> list[Route]:
+    def guarded_routes(self) -> list[DescribedRoute]:
         """The routes that change what is served or show its code; a key is asked for on them."""
         named = "/deployments/{name}"
-        return [
-            Route("/deploy_files", self.deploy_files, methods=["POST"]),
-            Route("/deploy-yaml", self.deploy_yaml, methods=["POST"]),
-            Route("/undeploy/{name}", self.undeploy, methods=["POST"]),
-            Route(named, self.deploy_archive, methods=["PUT"]),
-            Route(f"{named}/rollback", self.rollback, methods=["POST"]),
-            Route(f"{named}/aliases", self.alias, methods=["POST"]),
-            Route(f"{named}/history", self.history, methods=["GET"]),
-            Route(f"{named}/diff", self.diff, methods=["GET"]),
-        ]
+        return described_routes(
+            ("POST", "/deploy_files", self.deploy_files, _of(DeployFiles)),
+            ("POST", "/deploy-yaml", self.deploy_yaml, _of(DeployYaml)),
+            ("POST", "/undeploy/{name}", self.undeploy, _UNDEPLOYED),
+            ("PUT", named, self.deploy_archive, _ARCHIVE),
+            ("POST", f"{named}/rollback", self.rollback, _of(Rollback, is_optional=True)),
+            ("POST", f"{named}/aliases", self.alias, _of(Aliases)),
+            ("GET", f"{named}/history", self.history, _HISTORY),
+            ("GET", f"{named}/diff", self.diff, _DIFF),
+        )
 
     async def status(self, _: Request) -> Response:
         """List what is served, what could not be loaded with the reason, and the workers."""
@@ -182,6 +209,10 @@ class Admin:
         # As JSON, bytes may take four thirds of their number, and text with escapes more.
         most = self._rules.most_bytes
         return await read_body(request, most=2 * most + _SLACK, refusal=too_big(most))
+
+
+def _of(body: type[BaseModel], *, is_optional: bool = False) -> Described:
+    return Described(takes=body, is_optional=is_optional, answers=Change, errors=_CHANGES)
 
 
 async def _small_body(request: Request) -> bytes:

@@ -7,21 +7,30 @@ from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Scope, Send
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
-from hayserve.errors import NotFound
+from hayserve.errors import NotFound, StorageUnavailable
 from hayserve.protocols.agent_request import AgentRequests, Output, chat_outputs
 from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.described import (
+    EVENTS,
+    JSON,
+    RUN,
+    Described,
+    DescribedRoute,
+    openai_routes,
+)
+from hayserve.protocols.json_answer import json_answer
 from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_chat.answer import COMPLETION, Label
 from hayserve.protocols.openai_chat.completion import completion
 from hayserve.protocols.openai_chat.decode import chat_call, names_files, read_request
 from hayserve.protocols.openai_chat.encode import ChunkEncoder
+from hayserve.protocols.openai_chat.objects import ChatCompletion, Model, ModelList
 from hayserve.protocols.openai_chat.ready_made import with_answer
-from hayserve.protocols.openai_chat.schema import ChatRequest
+from hayserve.protocols.openai_chat.schema import ChatRequest, Fields
 from hayserve.protocols.openai_chat.stored import StoredCompletions
 from hayserve.protocols.openai_chat.stored_stream import StoredStream
 from hayserve.protocols.openai_error import failure_before_words
@@ -36,6 +45,15 @@ from hayserve.protocols.sse import (
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
 from hayserve.wrappers.asked import Resumed
+
+_CREATED = Described(
+    takes=Fields,
+    answers=ChatCompletion,
+    answers_as=(JSON, EVENTS),
+    errors=(*RUN, StorageUnavailable),
+)
+_MODELS = Described(answers=ModelList)
+_MODEL = Described(answers=Model, errors=(NotFound,))
 
 
 class Shelf(Protocol):
@@ -75,21 +93,12 @@ class OpenAIChat:
         self._agents = agents
         self._create = RunEndpoint(self.create_completion, reading or Reading())
 
-    def routes(self) -> list[Route]:
-        return [
-            route
-            for prefix in ("/v1", "")
-            for route in (
-                Route(
-                    f"{prefix}/chat/completions",
-                    self._create,
-                    methods=["POST"],
-                    name="create_completion",
-                ),
-                Route(f"{prefix}/models", self.list_models),
-                Route(f"{prefix}/models/{{id:path}}", self.retrieve_model),
-            )
-        ]
+    def routes(self) -> list[DescribedRoute]:
+        return openai_routes(
+            ("POST", "/chat/completions", self._create, _CREATED),
+            ("GET", "/models", self.list_models, _MODELS),
+            ("GET", "/models/{id:path}", self.retrieve_model, _MODEL),
+        )
 
     async def create_completion(self, call: Call) -> None:
         """Ask a model, which answers at once or as a stream."""
@@ -148,7 +157,7 @@ class OpenAIChat:
             if _is_model(deployment)
             for name in deployment.names
         ]
-        return _json({"object": "list", "data": models})
+        return json_answer({"object": "list", "data": models})
 
     async def retrieve_model(self, request: Request) -> Response:
         """Describe one model."""
@@ -160,7 +169,7 @@ class OpenAIChat:
                 hint=f"It answers POST /{deployment.name}/run instead.",
                 param="model",
             )
-        return _json(_model(name, deployment))
+        return json_answer(_model(name, deployment))
 
 
 async def _stream(call: Call, live: LiveRun, encoder: Encoder, *, scope: Scope, send: Send) -> None:
@@ -185,7 +194,3 @@ def _model(name: str, deployment: Deployment) -> dict[str, Any]:
         "created": int(loaded_at.timestamp()) if loaded_at else 0,
         "owned_by": "hayserve",
     }
-
-
-def _json(value: dict[str, Any]) -> Response:
-    return Response(to_json(value), media_type="application/json")

@@ -5,8 +5,24 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 
 from typing import Annotated, Any, Required, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, WithJsonSchema
 from typing_extensions import TypedDict
+
+_MESSAGE = {
+    "type": "object",
+    "properties": {
+        "role": {"enum": ["developer", "system", "user", "assistant", "tool", "function"]},
+        "content": {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "object"}},
+                {"type": "null"},
+            ]
+        },
+    },
+    "required": ["role"],
+}
+Message = Annotated[dict[str, Any], WithJsonSchema(_MESSAGE)]
 
 
 class StreamOptions(TypedDict, total=False):
@@ -23,10 +39,10 @@ class Fields(TypedDict, total=False):
     A dictionary and no model: it is checked as strictly, and is what wrappers are given.
     """
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    __pydantic_config__ = ConfigDict(extra="allow", title="ChatRequest")  # type: ignore[misc]
 
     model: Required[str]
-    messages: Required[Annotated[list[dict[str, Any]], Field(min_length=1)]]
+    messages: Required[Annotated[list[Message], Field(min_length=1)]]
     stream: bool | None
     stream_options: StreamOptions | None
     n: int | None

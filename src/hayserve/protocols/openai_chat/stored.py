@@ -12,21 +12,40 @@ import anyio.to_thread
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from hayserve.errors import NotFound
+from hayserve.errors import InvalidRequest, NotFound
 from hayserve.kept.completions import COMPLETION, Completions
 from hayserve.kept.responses import Kept, Responses
 from hayserve.protocols.call import Call, Reading
-from hayserve.protocols.json_bytes import to_json
+from hayserve.protocols.described import (
+    BODY,
+    KEPT,
+    Deleted,
+    Described,
+    DescribedRoute,
+    ErrorKinds,
+    openai_routes,
+)
+from hayserve.protocols.json_answer import json_answer
 from hayserve.protocols.json_object import json_object
-from hayserve.protocols.notes import notes_in
+from hayserve.protocols.notes import Notes, notes_in
+from hayserve.protocols.openai_chat.objects import (
+    ChatCompletion,
+    ChatCompletionPage,
+    CompletionQuery,
+)
 from hayserve.protocols.openai_chat.schema import ChatRequest
 from hayserve.protocols.owner import owner_of
-from hayserve.protocols.pages import asked_in, none_of_these, page, page_of
+from hayserve.protocols.pages import Page, PageQuery, asked_in, none_of_these, page, page_of
 
 AT_ONCE = 4
 _NOTE = "metadata["
+_LISTS: ErrorKinds = (InvalidRequest, *KEPT)
+_LISTED = Described(query=CompletionQuery, answers=ChatCompletionPage, errors=_LISTS)
+_GIVEN = Described(answers=ChatCompletion, errors=KEPT)
+_NOTED = Described(takes=Notes, is_optional=True, answers=ChatCompletion, errors=(*BODY, *KEPT))
+_DELETED = Described(answers=Deleted, errors=KEPT)
+_MESSAGES = Described(query=PageQuery, answers=Page, errors=_LISTS)
 
 T = TypeVar("T")
 
@@ -37,7 +56,7 @@ class StoredCompletions:
     Args:
         responses: Where they are kept.
         worker: The id of this worker.
-        completions: Finds them there; without it, they are not listed and not noted on.
+        completions: Finds them there.
         reading: How much of a request is read.
     """
 
@@ -46,7 +65,7 @@ class StoredCompletions:
         responses: Responses,
         *,
         worker: str,
-        completions: Completions | None = None,
+        completions: Completions,
         reading: Reading | None = None,
     ) -> None:
         self._responses = responses
@@ -55,22 +74,15 @@ class StoredCompletions:
         self._reading = reading or Reading()
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DescribedRoute]:
         all_, one = "/chat/completions", "/chat/completions/{completion_id}"
-        found = (
-            ("GET", all_, self.list_completions, "list_completions"),
-            ("POST", one, self.update_completion, "update_completion"),
+        return openai_routes(
+            ("GET", all_, self.list_completions, _LISTED),
+            ("POST", one, self.update_completion, _NOTED),
+            ("GET", one, self.retrieve_completion, _GIVEN),
+            ("DELETE", one, self.delete_completion, _DELETED),
+            ("GET", f"{one}/messages", self.list_completion_messages, _MESSAGES),
         )
-        return [
-            Route(f"{prefix}{path}", endpoint, methods=[method], name=name)
-            for method, path, endpoint, name in (
-                *(found if self._completions is not None else ()),
-                ("GET", one, self.retrieve_completion, "retrieve_completion"),
-                ("DELETE", one, self.delete_completion, "delete_completion"),
-                ("GET", f"{one}/messages", self.list_messages, "list_completion_messages"),
-            )
-            for prefix in ("/v1", "")
-        ]
 
     async def keep(self, call: Call, asked: ChatRequest, completion: dict[str, Any]) -> None:
         """Keep a completion.
@@ -93,12 +105,11 @@ class StoredCompletions:
 
     async def list_completions(self, request: Request) -> Response:
         """List the completions that were made with `store: true`, the oldest first."""
-        assert self._completions is not None
         query = request.query_params
         asked = asked_in(query, order="asc")
         some = partial(
             self._completions.some,
-            _owner(request),
+            owner_of(request.headers.raw),
             wanted=_Wanted(query),
             limit=asked.limit + 1,
             is_ascending=asked.is_ascending,
@@ -107,37 +118,38 @@ class StoredCompletions:
         found = await self._call(some)
         if found is None:
             raise none_of_these(asked.after or "")
-        return _json(page_of(found[: asked.limit], has_more=len(found) > asked.limit))
+        return json_answer(page_of(found[: asked.limit], has_more=len(found) > asked.limit))
 
     async def retrieve_completion(self, request: Request) -> Response:
         """Give a completion that was made with `store: true`."""
-        return _json((await self._kept(request)).body)
+        return json_answer((await self._kept(request)).body)
 
     async def update_completion(self, request: Request) -> Response:
         """Replace what is noted of a completion."""
-        assert self._completions is not None
         notes = notes_in(await json_object(request, self._reading))
         id_ = request.path_params["completion_id"]
-        note = partial(self._completions.note, id_, notes, owner=_owner(request))
+        note = partial(self._completions.note, id_, notes, owner=owner_of(request.headers.raw))
         noted = await self._call(note)
         if noted is None:
             raise _not_kept(id_)
-        return _json(noted)
+        return json_answer(noted)
 
     async def delete_completion(self, request: Request) -> Response:
         """Delete a completion."""
         kept = await self._kept(request)
         await self._call(partial(self._responses.delete, kept.id, owner=kept.owner))
-        return _json({"id": kept.id, "object": "chat.completion.deleted", "deleted": True})
+        return json_answer({"id": kept.id, "object": "chat.completion.deleted", "deleted": True})
 
-    async def list_messages(self, request: Request) -> Response:
+    async def list_completion_messages(self, request: Request) -> Response:
         """List the messages that a completion answers, the oldest first."""
         kept = await self._kept(request)
-        return _json(page(kept.input, request.query_params, order="asc"))
+        return json_answer(page(kept.input, request.query_params, order="asc"))
 
     async def _kept(self, request: Request) -> Kept:
         id_: str = request.path_params["completion_id"]
-        kept = await self._call(partial(self._responses.find, id_, owner=_owner(request)))
+        kept = await self._call(
+            partial(self._responses.find, id_, owner=owner_of(request.headers.raw))
+        )
         if kept is None or kept.body["object"] != COMPLETION:
             raise _not_kept(id_)
         return kept
@@ -178,10 +190,6 @@ def _content(content: object) -> dict[str, Any]:
     return {"content": content, "content_parts": None}
 
 
-def _owner(request: Request) -> str:
-    return owner_of(request.headers.raw)
-
-
 def _not_kept(id_: str) -> NotFound:
     return NotFound(
         f"No completion {id_!r} is kept.",
@@ -189,7 +197,3 @@ def _not_kept(id_: str) -> NotFound:
         "another key.",
         param="completion_id",
     )
-
-
-def _json(value: Any) -> Response:
-    return Response(to_json(value), media_type="application/json")

@@ -6,18 +6,20 @@ Source: https://platform.openai.com/docs/api-reference/embeddings
 from functools import partial
 
 import anyio.to_thread
-from starlette.routing import Route
 
 from hayserve.deployments.registry import Registry
 from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.described import RUN, Described, DescribedRoute, openai_routes
 from hayserve.protocols.openai_embeddings.decode import embedding_call, read_request
 from hayserve.protocols.openai_embeddings.encode import embeddings
+from hayserve.protocols.openai_embeddings.schema import EmbeddingList, EmbeddingsRequest
 from hayserve.protocols.openai_request import model_named
 from hayserve.protocols.sse import while_connected
 from hayserve.runs.execute import Executor
 
 # More embeddings than these are written in a thread, because that takes its time.
 FEW = 16
+_CREATED = Described(takes=EmbeddingsRequest, answers=EmbeddingList, errors=RUN)
 
 
 class OpenAIEmbeddings:
@@ -36,11 +38,8 @@ class OpenAIEmbeddings:
         self._executor = executor
         self._create = RunEndpoint(self.create_embeddings, reading or Reading())
 
-    def routes(self) -> list[Route]:
-        return [
-            Route(f"{prefix}/embeddings", self._create, methods=["POST"], name="create_embeddings")
-            for prefix in ("/v1", "")
-        ]
+    def routes(self) -> list[DescribedRoute]:
+        return openai_routes(("POST", "/embeddings", self._create, _CREATED))
 
     async def create_embeddings(self, call: Call) -> None:
         """Embed a text, or a list of texts."""

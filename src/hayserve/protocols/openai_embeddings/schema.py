@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from typing_extensions import TypedDict
+
+_TEXT = {"type": "string", "minLength": 1}
+_TEXTS = {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 2048}
 
 
 class EmbeddingsRequest(BaseModel):
@@ -19,7 +23,7 @@ class EmbeddingsRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str
-    input: Any
+    input: Annotated[Any, WithJsonSchema({"anyOf": [_TEXT, _TEXTS]})]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(gt=0)] | None = None
     user: str | None = None
@@ -42,3 +46,27 @@ class Asked:
     in_base64: bool
     dimensions: int | None
     body: Mapping[str, Any]
+
+
+class Embedding(TypedDict):
+    """The embedding of a text: numbers, or the same as 32-bit numbers in base64."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(TypedDict):
+    """How many tokens were used."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(TypedDict):
+    """The embeddings, in the order of the texts."""
+
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage

@@ -7,17 +7,23 @@ import time
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.routing import Route
 
 from hayserve.deployments.registry import Registry
-from hayserve.errors import InvalidRequest
+from hayserve.errors import InvalidRequest, NotFound, StorageUnavailable
 from hayserve.events import Usage
 from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.described import (
+    BODY,
+    Described,
+    DescribedRoute,
+    openai_routes,
+)
 from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_request import model_named, refusal
 from hayserve.protocols.openai_responses.compaction import compaction_of, is_said_by_user, opened
 from hayserve.protocols.openai_responses.kept_items import Item, kept_items
 from hayserve.protocols.openai_responses.making import Maker
+from hayserve.protocols.openai_responses.objects import CompactionObject
 from hayserve.protocols.openai_responses.response_object import item_key, response_id, usage_of
 from hayserve.protocols.owner import owner_of
 
@@ -30,6 +36,13 @@ class CompactRequest(BaseModel):
     model: str
     input: str | list[dict[str, Any]] | None = None
     previous_response_id: str | None = None
+
+
+_COMPACTED = Described(
+    takes=CompactRequest,
+    answers=CompactionObject,
+    errors=(*BODY, NotFound, StorageUnavailable),
+)
 
 
 class Compaction:
@@ -49,11 +62,8 @@ class Compaction:
         self._maker = maker
         self._endpoint = RunEndpoint(self.compact_response, reading)
 
-    def routes(self) -> list[Route]:
-        return [
-            Route(path, self._endpoint, methods=["POST"], name="compact_response")
-            for path in ("/v1/responses/compact", "/responses/compact")
-        ]
+    def routes(self) -> list[DescribedRoute]:
+        return openai_routes(("POST", "/responses/compact", self._endpoint, _COMPACTED))
 
     async def compact_response(self, call: Call) -> None:
         """Make one item of a conversation, besides the messages of its user."""

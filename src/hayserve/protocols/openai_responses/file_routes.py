@@ -8,15 +8,31 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
+from hayserve.errors import InvalidRequest
 from hayserve.kept.files import File
-from hayserve.protocols.json_bytes import to_json
+from hayserve.protocols.described import (
+    KEPT,
+    Deleted,
+    Described,
+    DescribedRoute,
+    openai_routes,
+)
+from hayserve.protocols.json_answer import json_answer
+from hayserve.protocols.openai_responses.objects import (
+    MOST_FILES,
+    FileObject,
+    FilePage,
+    FileQuery,
+)
 from hayserve.protocols.openai_responses.shelf import Shelf
 from hayserve.protocols.owner import owner_of
 from hayserve.protocols.pages import page
 
-MOST = 10_000
+_LISTED = Described(query=FileQuery, answers=FilePage, errors=(InvalidRequest, *KEPT))
+_GIVEN = Described(answers=FileObject, errors=KEPT)
+_DELETED = Described(answers=Deleted, errors=KEPT)
+_CONTENT = Described(answers_as=("*/*",), errors=KEPT)
 
 
 class FileRoutes:
@@ -29,37 +45,35 @@ class FileRoutes:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DescribedRoute]:
         one = "/files/{file_id}"
-        return [
-            Route(f"{prefix}{path}", endpoint, methods=[method], name=name)
-            for method, path, endpoint, name in (
-                ("GET", "/files", self.list_files, "list_files"),
-                ("GET", one, self.retrieve_file, "retrieve_file"),
-                ("DELETE", one, self.delete_file, "delete_file"),
-                ("GET", f"{one}/content", self.retrieve_content, "retrieve_file_content"),
-            )
-            for prefix in ("/v1", "")
-        ]
+        return openai_routes(
+            ("GET", "/files", self.list_files, _LISTED),
+            ("GET", one, self.retrieve_file, _GIVEN),
+            ("DELETE", one, self.delete_file, _DELETED),
+            ("GET", f"{one}/content", self.retrieve_file_content, _CONTENT),
+        )
 
     async def list_files(self, request: Request) -> Response:
         """List the files, the newest first."""
-        files = await self._shelf.owned(_owner(request))
+        files = await self._shelf.owned(owner_of(request.headers.raw))
         purpose = request.query_params.get("purpose")
         wanted = [file_object(file) for file in files if purpose in (None, file.purpose)]
-        return _json(page(wanted[::-1], request.query_params, most=MOST, usual=MOST))
+        return json_answer(
+            page(wanted[::-1], request.query_params, most=MOST_FILES, usual=MOST_FILES)
+        )
 
     async def retrieve_file(self, request: Request) -> Response:
         """Give what is known of a file."""
-        return _json(file_object(await self._found(request)))
+        return json_answer(file_object(await self._found(request)))
 
     async def delete_file(self, request: Request) -> Response:
         """Delete a file."""
         id_ = request.path_params["file_id"]
-        await self._shelf.delete(id_, owner=_owner(request))
-        return _json({"id": id_, "object": "file", "deleted": True})
+        await self._shelf.delete(id_, owner=owner_of(request.headers.raw))
+        return json_answer({"id": id_, "object": "file", "deleted": True})
 
-    async def retrieve_content(self, request: Request) -> Response:
+    async def retrieve_file_content(self, request: Request) -> Response:
         """Give a file's content."""
         file = await self._found(request)
         # It is the client's word for what it is: no browser may show it as a page of this server.
@@ -72,7 +86,9 @@ class FileRoutes:
         return StreamingResponse(content, media_type=file.media_type, headers=headers)
 
     async def _found(self, request: Request) -> File:
-        return await self._shelf.find(request.path_params["file_id"], owner=_owner(request))
+        return await self._shelf.find(
+            request.path_params["file_id"], owner=owner_of(request.headers.raw)
+        )
 
 
 def file_object(file: File) -> dict[str, Any]:
@@ -88,11 +104,3 @@ def file_object(file: File) -> dict[str, Any]:
         "status": "processed",
         "status_details": None,
     }
-
-
-def _owner(request: Request) -> str:
-    return owner_of(request.headers.raw)
-
-
-def _json(value: Any) -> Response:
-    return Response(to_json(value), media_type="application/json")

@@ -1,11 +1,21 @@
 """The endpoints of the Responses API and of the Files API."""
 
 from starlette.datastructures import FormData
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 
 from hayserve.deployments.registry import Registry
+from hayserve.errors import StorageUnavailable, TurnTaken
 from hayserve.kept.files import File
 from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.described import (
+    EVENTS,
+    FORM,
+    JSON,
+    RUN,
+    Described,
+    DescribedRoute,
+    openai_routes,
+)
 from hayserve.protocols.form import form_in
 from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_responses.compact import Compaction
@@ -20,11 +30,32 @@ from hayserve.protocols.openai_responses.files import (
     upload_method,
 )
 from hayserve.protocols.openai_responses.making import Maker
+from hayserve.protocols.openai_responses.objects import (
+    FileObject,
+    ResponseObject,
+    UploadForm,
+    UploadQuery,
+)
+from hayserve.protocols.openai_responses.schema import ResponseRequest
 from hayserve.protocols.openai_responses.shelf import Shelf
 from hayserve.protocols.openai_responses.socket import ResponseSocket
 from hayserve.protocols.owner import owner_of
 from hayserve.protocols.sse import EventStreamResponse, while_connected
 from hayserve.runs.execute import Executor
+
+_CREATED = Described(
+    takes=ResponseRequest,
+    answers=ResponseObject,
+    answers_as=(JSON, EVENTS),
+    errors=(*RUN, TurnTaken, StorageUnavailable),
+)
+_UPLOADED = Described(
+    takes=UploadForm,
+    takes_as=FORM,
+    query=UploadQuery,
+    answers=FileObject,
+    errors=(*RUN, StorageUnavailable),
+)
 
 
 class OpenAIResponses:
@@ -55,15 +86,11 @@ class OpenAIResponses:
         self._create = RunEndpoint(self.create_response, self._reading)
         self._upload = RunEndpoint(self.upload_file, self._reading)
 
-    def routes(self) -> list[Route]:
-        own = [
-            Route(f"{prefix}{path}", endpoint, methods=["POST"], name=name)
-            for path, endpoint, name in (
-                ("/responses", self._create, "create_response"),
-                ("/files", self._upload, "upload_file"),
-            )
-            for prefix in ("/v1", "")
-        ]
+    def routes(self) -> list[DescribedRoute]:
+        own = openai_routes(
+            ("POST", "/responses", self._create, _CREATED),
+            ("POST", "/files", self._upload, _UPLOADED),
+        )
         return [*own, *Compaction(self._registry, self._maker, reading=self._reading).routes()]
 
     def sockets(self) -> list[WebSocketRoute]:

@@ -5,7 +5,7 @@ import mimetypes
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
@@ -17,7 +17,6 @@ from hayserve.errors import InvalidRequest, NotFound, StorageUnavailable
 from hayserve.kept.files import PIECE_BYTES, File, Files
 
 AT_ONCE = 4
-PURGE_SECONDS = 3600.0
 LONGEST_PURPOSE = 64
 # The ids of other servers, and those that wrappers make, do not look like this.
 PREFIX = "file-hs"
@@ -47,16 +46,6 @@ class Shelf:
         self._files = files
         self._keep_seconds = keep_seconds
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Delete what has expired while the block lasts."""
-        async with anyio.create_task_group() as chores:
-            chores.start_soon(self._purge_again_and_again)
-            try:
-                yield
-            finally:
-                chores.cancel_scope.cancel()
 
     async def take(
         self,
@@ -182,20 +171,6 @@ class Shelf:
         if len(data) != file.size:  # it was deleted meanwhile
             raise _not_kept(file.id)
         return f"data:{file.media_type};base64,{base64.b64encode(data).decode()}"
-
-    async def purge(self) -> None:
-        """Delete what has expired.
-
-        Raises:
-            StorageUnavailable: The database does not answer.
-        """
-        await self._call(self._files.purge)
-
-    async def _purge_again_and_again(self) -> None:
-        while True:
-            with suppress(StorageUnavailable):  # the log has it, and there is a next time
-                await self.purge()
-            await anyio.sleep(PURGE_SECONDS)
 
     async def _call(self, function: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(function, limiter=self._limiter)

@@ -1,11 +1,11 @@
 """Serves the Responses API through a wrapper's chat method: its request there, its answer back."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from hayserve.errors import InvalidRequest
 from hayserve.events import Delta, ModelFinished, ReasoningDelta, TextDelta, ToolCallDelta
+from hayserve.protocols.tool_output import output_text
 
 Message = dict[str, Any]
 _Object = Mapping[str, Any]
@@ -29,7 +29,6 @@ _OF_THE_SERVER = (
     "stream_options",
     "truncation",
 )
-_TEXT_PARTS = ("input_text", "output_text", "text")
 _FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter")
 
 
@@ -121,7 +120,7 @@ def _add(item: _Object, messages: list[Message], *, where: str) -> None:
         case "function_call":
             _add_call(item, messages, where=where)
         case "function_call_output":
-            output = _as_text(item.get("output"))
+            output = output_text(item.get("output"))
             call_id = _text(item, "call_id", where=where)
             messages.append({"role": "tool", "tool_call_id": call_id, "content": output})
         case "mcp_call":
@@ -156,20 +155,8 @@ def _add_executed(item: _Object, messages: list[Message], *, where: str) -> None
     _add_call({**item, "call_id": call_id}, messages, where=where)
     output: object = item.get("output")
     error: object = item.get("error")
-    said = _as_text(output if error is None else error)
+    said = output_text(output if error is None else error)
     messages.append({"role": "tool", "tool_call_id": call_id, "content": said})
-
-
-def _as_text(output: object) -> str:
-    """What a tool of the client gave, which may be anything."""
-    if isinstance(output, str):
-        return output
-    if isinstance(output, list):
-        parts = cast(list[object], output)
-        texts = [cast(_Object, part).get("text") for part in parts if _is_text(part)]
-        if len(texts) == len(parts) and all(isinstance(text, str) for text in texts):
-            return "\n".join(cast(list[str], texts))
-    return json.dumps(output, ensure_ascii=False)
 
 
 def _content(content: object, *, where: str) -> Any:
@@ -184,10 +171,6 @@ def _content(content: object, *, where: str) -> Any:
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts
-
-
-def _is_text(part: object) -> bool:
-    return isinstance(part, dict) and cast(_Object, part).get("type") in _TEXT_PARTS
 
 
 def _chat_part(content: object, *, where: str) -> _Object:
