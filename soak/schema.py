@@ -6,7 +6,8 @@
 None may make it fail, and each has to be answered as `/openapi.json` says: with a status, a type of
 content and a body that are described. Where a request names a model or something that is kept, it
 is mostly one that is there: what random names give is known soon. With `--openai`, requests are
-made from OpenAI's description in that file, and answered as it says.
+made from OpenAI's description in that file, and answered as it says; what is sent wrong and taken
+all the same, because this server takes more, may be repeated in the answer.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -134,6 +135,10 @@ class Known:
         """Make what was deleted meanwhile again."""
         self._names = self._made()
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def _is_chosen(self) -> bool:
         return self._random.random() * 100 < KNOWN_PERCENT
 
@@ -174,15 +179,24 @@ class Soak:
         paths: Which paths are asked.
         random_: Of all that is random.
         openai: The file with OpenAI's description; None for the server's own.
+        at_once: How often each operation is asked before the next, rightly and wrongly.
     """
 
     def __init__(
-        self, server: Server, *, paths: str, random_: random.Random, openai: Path | None = None
+        self,
+        server: Server,
+        *,
+        paths: str,
+        random_: random.Random,
+        openai: Path | None = None,
+        at_once: int = AT_ONCE,
     ) -> None:
         self.seen = Seen()
         self._random = random_
+        self._at_once = at_once
         self._known = Known(server.url, random_=random_)
         self._checks = [getattr(checks, name) for name in CHECKS]
+        self._is_own = openai is None
         self._session = requests.Session()
         self._session.trust_env = False
         described = _described(server, openai)
@@ -201,12 +215,17 @@ class Soak:
             )
         return self.seen
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+        self._known.close()
+
     def _ask(self, operation: Any, mode: GenerationMode) -> None:
         every: Any = list(HealthCheck)
 
         @seed(self._random.getrandbits(32))
         @settings(
-            max_examples=AT_ONCE,
+            max_examples=self._at_once,
             database=None,
             deadline=None,
             phases=[Phase.generate],
@@ -230,17 +249,20 @@ class Soak:
         self.seen.statuses[name, answer.status_code] += 1
         if answer.status_code >= 500:
             self._note(case, f"{answer.status_code}: {answer.text[:300]}")
+        if answer.status_code < 400 and not self._is_own and case.meta.generation.mode.is_negative:
+            return
         try:
             case.validate_response(answer, checks=self._checks)
         except FailureGroup as failed:
             for failure in failed.exceptions:
-                self._note(case, f"{answer.status_code} {failure.title}: {answer.text[:300]}")
+                said = re.sub(r"\s+", " ", failure.message)[:400]
+                self._note(case, f"{answer.status_code} {failure.title}: {said}", answer.text)
 
-    def _note(self, case: Any, what: str) -> None:
+    def _note(self, case: Any, what: str, answered: str = "") -> None:
         # Ids of runs and the like are not what tells one problem from another.
         key = case.operation.label, re.sub(r"[0-9a-f]{24,}", "…", what)
         self.seen.wrong[key] += 1
-        self.seen.requests.setdefault(key, case.as_curl_command())
+        self.seen.requests.setdefault(key, f"{case.as_curl_command()}\n  {answered[:600]}")
 
 
 def _described(server: Server, openai: Path | None) -> Any:
@@ -260,6 +282,7 @@ def run(
     seed: int = 0,
     paths: str = PATHS,
     openai: Path | None = None,
+    at_once: int = AT_ONCE,
 ) -> Seen:
     """Send so many requests."""
     for name, source in SOURCES.items():
@@ -268,7 +291,10 @@ def run(
         wrapper.write_text(source)
     with serving(folder, "--workers", "2", settings={"HAYSERVE_LOG_LEVEL": "WARNING"}) as server:
         chance = random.Random(seed)
-        return Soak(server, paths=paths, random_=chance, openai=openai).run(cases)
+        with closing(
+            Soak(server, paths=paths, random_=chance, openai=openai, at_once=at_once)
+        ) as soak:
+            return soak.run(cases)
 
 
 def main() -> None:

@@ -41,6 +41,10 @@ class Allowing(Chatty):
     generation_parameters = ("temperature", "stop")
 
 
+class Short(Chatty):
+    generation_parameters = ("max_completion_tokens",)
+
+
 class Closed(Chatty):
     generation_parameters = ()
 
@@ -103,6 +107,14 @@ async def test_the_parameters_that_a_deployment_allows_are_handed_over(pauses: P
 
     assert asked is not None
     assert asked.generation == {"temperature": 0}
+
+
+@pytest.mark.anyio
+async def test_a_parameter_may_have_its_former_name(pauses: Pauses) -> None:
+    asked = await ask(pauses, {"max_tokens": 5}, wrapper=Short())
+
+    assert asked is not None
+    assert asked.generation == {"max_tokens": 5}
 
 
 @pytest.mark.anyio
@@ -192,6 +204,8 @@ def test_tools_of_other_kinds_are_the_wrappers_business() -> None:
         (function("h"), "a call of the function 'h'"),
         ({"type": "allowed_tools", "mode": "required", "tools": []}, "a call of a function"),
         ("never", "'tool_choice' is 'never'"),
+        ({"type": "allowed_tools", "allowed_tools": True}, "'tool_choice' is True"),
+        ({"type": "allowed_tools", "mode": 1, "tools": []}, "'tool_choice' is {'mode': 1"),
     ],
 )
 def test_a_choice_that_cannot_be_kept_to_is_refused(choice: Any, says: str) -> None:
@@ -199,6 +213,35 @@ def test_a_choice_that_cannot_be_kept_to_is_refused(choice: Any, says: str) -> N
         tools_in({"tools": [function("f")], "tool_choice": choice})
 
     assert refused.value.param == "tool_choice"
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"tools": "f"}, "tools"),
+        ({"tools": ["f"]}, "tools"),
+        ({"tools": {"type": "function"}}, "tools"),
+        (
+            {
+                "tools": [function("f")],
+                "tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": True}},
+            },
+            "tool_choice.tools",
+        ),
+    ],
+)
+def test_tools_are_a_list_of_objects(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest, match="has to be a list of objects") as refused:
+        tools_in(body)
+
+    assert refused.value.param == param
+
+
+def test_a_tool_that_is_allowed_may_be_described_anyhow() -> None:
+    tools = [{"function": ["f"]}, {"name": ["f"]}, {"type": "function", "function": {"name": "f"}}]
+    choice = {"type": "allowed_tools", "tools": tools}
+    found, _ = tools_in({"tools": [function("f"), function("g")], "tool_choice": choice})
+    assert [tool["function"]["name"] for tool in found] == ["f"]
 
 
 def test_a_call_cannot_be_required_without_tools() -> None:

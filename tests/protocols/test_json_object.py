@@ -8,7 +8,7 @@ from starlette.types import Message
 
 from hayserve.errors import InvalidRequest, TooLarge
 from hayserve.protocols.call import Reading
-from hayserve.protocols.json_object import json_object
+from hayserve.protocols.json_object import MOST_LEVELS, json_object
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +42,20 @@ async def test_nothing_is_an_empty_object() -> None:
 async def test_anything_else_is_refused(body: bytes, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
         await read(body)
+
+
+async def test_what_goes_too_deep_is_refused() -> None:
+    def nested(levels: int) -> bytes:
+        return (
+            b'{"a": ' * (levels // 2)
+            + b"[" * (levels // 2)
+            + b"]" * (levels // 2)
+            + (b"}" * (levels // 2))
+        )
+
+    assert await read(nested(MOST_LEVELS), limit=10_000)
+    with pytest.raises(InvalidRequest, match="deeper than 200 levels"):
+        await read(nested(MOST_LEVELS + 2), limit=10_000)
 
 
 async def test_what_a_foreign_page_can_send_is_refused() -> None:

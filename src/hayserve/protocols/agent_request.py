@@ -4,7 +4,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from hayserve.wrappers.generation import PARAMETERS
 
 _Object: TypeAlias = Mapping[str, Any]
 
+_NOW_CALLED = {"max_tokens": "max_completion_tokens"}
 _NOTHING: _Object = MappingProxyType({})
 _OUR_CALL = re.compile(r"call_([0-9a-f]{24})[0-9a-f]{2}")
 _READ = frozenset({"tools", "tool_choice", *PARAMETERS})
@@ -96,7 +97,7 @@ def tools_in(body: _Object) -> tuple[Sequence[_Object], str | _Object]:
     Raises:
         InvalidRequest: One is described wrongly, or one is to be called that is not there.
     """
-    sent = cast(Sequence[_Object], body.get("tools") or ())
+    sent = _objects(body.get("tools"), where="tools")
     functions = [tool for tool in sent if tool.get("type") == "function"]
     if sent and not functions:
         return (), "auto"  # what else there is concerns the wrapper alone
@@ -112,16 +113,44 @@ def tools_in(body: _Object) -> tuple[Sequence[_Object], str | _Object]:
             named = [tool for tool in functions if tool["function"]["name"] == name]
             return _called(named, choice, name=name)
         case {"type": "allowed_tools", **rest}:
-            allowed = cast(_Object, rest.get("allowed_tools") or rest)
-            names = _names(allowed.get("tools") or ())
-            chosen = [tool for tool in functions if tool["function"]["name"] in names]
-            return _called(chosen, cast(str, allowed.get("mode") or "auto"))
+            return _allowed(functions, rest.get("allowed_tools") or rest)
         case _:
-            raise InvalidRequest(
-                f"'tool_choice' is {choice!r}.",
-                hint="It is 'auto', 'none', 'required' or one of the function tools by its name.",
-                param="tool_choice",
-            )
+            raise _no_choice(choice)
+
+
+def _objects(value: object, *, where: str) -> Sequence[_Object]:
+    if value is None:
+        return ()
+    if isinstance(value, list) and all(isinstance(one, dict) for one in cast(list[Any], value)):
+        return cast(list[_Object], value)
+    raise InvalidRequest(f"'{where}' has to be a list of objects.", param=where)
+
+
+def _no_choice(choice: object) -> InvalidRequest:
+    return InvalidRequest(
+        f"'tool_choice' is {choice!r}.",
+        hint="It is 'auto', 'none', 'required' or one of the function tools by its name.",
+        param="tool_choice",
+    )
+
+
+def _allowed(
+    functions: Sequence[_Object], allowed: object
+) -> tuple[Sequence[_Object], str | _Object]:
+    """Those of the tools that may be called, and whether one has to be."""
+    if not isinstance(allowed, dict):
+        raise _no_choice(allowed)
+    said = cast(_Object, allowed)
+    mode: object = said.get("mode") or "auto"
+    if mode not in ("auto", "required"):
+        raise _no_choice(said)
+    tools = _objects(said.get("tools"), where="tool_choice.tools")
+    names = [_name_of(tool.get("function")) or _name_of(tool) for tool in tools]
+    return _called([tool for tool in functions if tool["function"]["name"] in names], str(mode))
+
+
+def _name_of(tool: object) -> object:
+    return cast(_Object, tool).get("name") if isinstance(tool, dict) else None
 
 
 def _called(
@@ -138,18 +167,12 @@ def _called(
 
 
 def _check(tool: _Object, *, where: str) -> None:
-    function: object = tool.get("function")
-    name: object = cast(_Object, function).get("name") if isinstance(function, dict) else None
-    if not isinstance(name, str):
+    if not isinstance(_name_of(tool.get("function")), str):
         raise InvalidRequest(
             f"'{where}.function' has no name.",
             hint="A function tool has a `function` with `name`, `description` and `parameters`.",
             param=where,
         )
-
-
-def _names(allowed: Iterable[_Object]) -> set[Any]:
-    return {(tool.get("function") or tool).get("name") for tool in allowed}
 
 
 def _generation(body: _Object, deployment: Deployment) -> _Object:
@@ -158,7 +181,7 @@ def _generation(body: _Object, deployment: Deployment) -> _Object:
     if allowed is None:
         return _NOTHING
     sent = {name: body[name] for name in PARAMETERS if body.get(name) is not None}
-    refused = [name for name in sent if name not in allowed]
+    refused = [name for name in sent if not {name, _NOW_CALLED.get(name)} & {*allowed}]
     if refused:
         raise InvalidRequest(
             f"{refused[0]!r} cannot be set by callers of {deployment.name!r}.",

@@ -10,6 +10,8 @@ from hayserve.protocols.body import read_body
 from hayserve.protocols.call import Reading
 from hayserve.protocols.json_body import check_json
 
+MOST_LEVELS = 200
+
 
 async def json_object(request: Request, reading: Reading) -> dict[str, Any]:
     """The body of a request; one that is empty is an empty object.
@@ -27,4 +29,17 @@ async def json_object(request: Request, reading: Reading) -> dict[str, Any]:
         raise InvalidRequest(f"The body is not JSON: {error}.", hint="Send an object.") from error
     if not isinstance(value, dict):
         raise InvalidRequest("The body is JSON, but no object.", hint="Send an object.")
+    if _is_deeper(cast(object, value), MOST_LEVELS):
+        raise InvalidRequest(f"The body goes deeper than {MOST_LEVELS} levels.")
     return cast(dict[str, Any], value)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    level: list[object] = [value]
+    while level and levels:
+        lists = [cast(list[object], one) for one in level if isinstance(one, list)]
+        objects = [cast(dict[str, object], one) for one in level if isinstance(one, dict)]
+        level = [below for one in lists for below in one]
+        level += [below for one in objects for below in one.values()]
+        levels -= 1
+    return any(isinstance(one, list | dict) for one in level)

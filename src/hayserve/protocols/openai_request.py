@@ -21,6 +21,14 @@ async def model_named(registry: Registry, name: str) -> Deployment:
         raise NotFound(error.message, hint=error.hint, param="model") from error
 
 
+def answers_instead(deployment: Deployment) -> str:
+    """What to ask a deployment for that cannot chat."""
+    paths = [f"/{deployment.name}/run"] if deployment.can.api is not None else []
+    if deployment.can.embedding is not None:
+        paths.append("/v1/embeddings")
+    return f"It answers POST {' and POST '.join(paths)} instead." if paths else ""
+
+
 def refusal(error: ValidationError, *, hint: str) -> InvalidRequest:
     """Why a body cannot be used; `hint` is for one that is not a JSON object at all."""
     problems = problems_in(error)

@@ -67,6 +67,14 @@ async def test_what_the_user_said_is_known_without_its_id() -> None:
     assert await opened([{"content": "Hi"}, other, system, item]) == [other, system, ASKED, SAID]
 
 
+async def test_what_the_user_said_is_known_whatever_the_order_of_its_fields() -> None:
+    part = {"type": "input_text", "text": "Hi"}
+    item = await compaction_of([{"role": "user", "content": [part]}], id_="cmp_1")
+    again = {"role": "user", "content": [dict(reversed(part.items()))]}
+
+    assert await opened([again, item]) == await opened([item])
+
+
 async def test_several_compactions_are_opened() -> None:
     one = await compaction_of([ASKED], id_="cmp_1")
     two = await compaction_of([SAID], id_="cmp_2")

@@ -67,6 +67,8 @@ async def test_a_previous_response_that_is_not_there_is_said_to_be_so(stream: bo
         [OUTPUT],
         [{**CALL, "call_id": "call_2"}, OUTPUT],
         [{**CALL, "type": "mcp_call"}, OUTPUT],
+        [CALL, {**OUTPUT, "call_id": ["call_1"]}],
+        [{**CALL, "call_id": {"id": "call_1"}}, OUTPUT],
     ],
 )
 async def test_an_output_of_a_call_that_nobody_made_is_refused(items: list[Any]) -> None:
@@ -75,9 +77,42 @@ async def test_an_output_of_a_call_that_nobody_made_is_refused(items: list[Any])
 
     error = refused.json()["error"]
     assert (refused.status_code, error["param"]) == (400, "input")
-    assert error["message"].startswith(
-        "No tool call found for function call output with call_id call_1."
+    assert error["message"].startswith("No tool call found for function call output with call_id")
+
+
+async def test_what_continues_a_response_that_was_deleted_says_which() -> None:
+    async with serving(it=Recalls()) as client:
+        first = (await client.post("/v1/responses", json={"model": "it", "input": "Hi"})).json()
+        body = {"model": "it", "input": "Ho", "previous_response_id": first["id"]}
+        second = (await client.post("/v1/responses", json=body)).json()
+        await client.delete(f"/v1/responses/{first['id']}")
+        body["previous_response_id"] = second["id"]
+        refused = await client.post("/v1/responses", json=body)
+
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"].startswith(
+        f"Previous response with id {second['id']!r} continues one that is gone: "
+        f"No response {first['id']!r} is kept."
     )
+
+
+@pytest.mark.parametrize("asked", [{}, {"input": None}, {"input": []}])
+async def test_a_request_for_nothing_is_refused(asked: dict[str, Any]) -> None:
+    async with serving(it=Recalls()) as client:
+        refused = await client.post("/v1/responses", json={"model": "it", **asked})
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "input")
+
+
+@pytest.mark.parametrize("field", ["input", "tools"])
+async def test_there_may_be_so_many_items_and_tools(field: str) -> None:
+    body: dict[str, Any] = {"model": "it", "input": "Hi", field: [{}] * 10_001}
+    async with serving(it=Recalls()) as client:
+        refused = await client.post("/v1/responses", json=body)
+
+    assert refused.status_code == 400
+    assert "at most" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("call", [CALL, {**CALL, "call_id": None, "id": "call_1"}])

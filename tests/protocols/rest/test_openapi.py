@@ -150,7 +150,8 @@ def check(document: Mapping[str, Any]) -> None:
             assert all(answer["description"] for answer in operation["responses"].values())
     schemas = document["components"]["schemas"]
     for name, schema in schemas.items():
-        assert name.replace(".", "").replace("-", "").replace("_", "").isalnum()
+        assert name.replace("-", "").replace("_", "").isalnum()
+        assert schema.get("title", name) == name
         assert name.isascii()
         Draft202012Validator.check_schema(schema)
     for ref in refs_in(document):
@@ -248,10 +249,10 @@ def test_typed_deployments_are_described_under_each_of_their_names() -> None:
     }
     assert body["required"] == ["address", "pet"]
     assert body["properties"]["count"]["description"] == "How many."
-    assert body["properties"]["address"]["$ref"] == "#/components/schemas/typedRunRequest.Address"
+    assert body["properties"]["address"]["$ref"] == "#/components/schemas/typedRunRequest_Address"
     assert body["properties"]["pet"]["discriminator"]["mapping"] == {
-        "cat": "#/components/schemas/typedRunRequest.Cat",
-        "dog": "#/components/schemas/typedRunRequest.Dog",
+        "cat": "#/components/schemas/typedRunRequest_Cat",
+        "dog": "#/components/schemas/typedRunRequest_Dog",
     }
     assert schemas["typedRunResponse"]["required"] == ["result"]
     upload = document["paths"]["/takes/run"]["post"]

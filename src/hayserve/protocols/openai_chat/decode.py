@@ -10,7 +10,7 @@ from hayserve.errors import InvalidRequest, NotCapable, Problem
 from hayserve.protocols.notes import notes_in
 from hayserve.protocols.openai_chat.schema import ChatRequest
 from hayserve.protocols.openai_chat.through_response import input_items, response_body
-from hayserve.protocols.openai_request import refusal, refusal_of
+from hayserve.protocols.openai_request import answers_instead, refusal, refusal_of
 from hayserve.wrappers.capabilities import Method
 
 
@@ -86,6 +86,6 @@ def chat_call(request: ChatRequest, deployment: Deployment) -> tuple[Method, dic
     raise NotCapable(
         f"{deployment.name!r} defines no `run_chat_completion` and no `run_response`, so it "
         "cannot chat.",
-        hint=f"It answers POST /{deployment.name}/run instead.",
+        hint=answers_instead(deployment),
         param="model",
     )

@@ -34,7 +34,7 @@ from hayserve.protocols.openai_chat.schema import ChatRequest, Fields
 from hayserve.protocols.openai_chat.stored import StoredCompletions
 from hayserve.protocols.openai_chat.stored_stream import StoredStream
 from hayserve.protocols.openai_error import failure_before_words
-from hayserve.protocols.openai_request import model_named
+from hayserve.protocols.openai_request import answers_instead, model_named
 from hayserve.protocols.owner import owner_of
 from hayserve.protocols.sse import (
     GRACE_SECONDS,
@@ -166,7 +166,7 @@ class OpenAIChat:
         if not _is_model(deployment):
             raise NotFound(
                 f"{name!r} is no model: it cannot chat.",
-                hint=f"It answers POST /{deployment.name}/run instead.",
+                hint=answers_instead(deployment),
                 param="model",
             )
         return json_answer(_model(name, deployment))

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Required, Self
 from pydantic import ConfigDict, Field, TypeAdapter, WithJsonSchema
 from typing_extensions import TypedDict
 
+# Each of them is looked at several times, so that millions of small ones would take their time.
+MOST_MESSAGES = 10_000
 _MESSAGE = {
     "type": "object",
     "properties": {
@@ -34,15 +36,14 @@ class StreamOptions(TypedDict, total=False):
 
 
 class Fields(TypedDict, total=False):
-    """The fields that the server itself reads; all others go to the wrapper as they are.
+    """A request for a chat completion; its other fields go to the wrapper as they are."""
 
-    A dictionary and no model: it is checked as strictly, and is what wrappers are given.
-    """
+    # A dictionary and no model: it is checked as strictly, and is what wrappers are given.
 
     __pydantic_config__ = ConfigDict(extra="allow", title="ChatRequest")  # type: ignore[misc]
 
     model: Required[str]
-    messages: Required[Annotated[list[Message], Field(min_length=1)]]
+    messages: Required[Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]]
     stream: bool | None
     stream_options: StreamOptions | None
     n: int | None

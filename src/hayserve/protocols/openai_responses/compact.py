@@ -4,9 +4,9 @@ Source: https://platform.openai.com/docs/api-reference/responses/compact
 """
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidRequest, NotFound, StorageUnavailable
@@ -25,6 +25,7 @@ from hayserve.protocols.openai_responses.kept_items import Item, kept_items
 from hayserve.protocols.openai_responses.making import Maker
 from hayserve.protocols.openai_responses.objects import CompactionObject
 from hayserve.protocols.openai_responses.response_object import item_key, response_id, usage_of
+from hayserve.protocols.openai_responses.schema import MOST_ITEMS
 from hayserve.protocols.owner import owner_of
 
 
@@ -34,7 +35,7 @@ class CompactRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str
-    input: str | list[dict[str, Any]] | None = None
+    input: str | Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS)] | None = None
     previous_response_id: str | None = None
 
 

@@ -5,8 +5,9 @@ had before. Nothing is kept on the server for it, and every worker can open it.
 """
 
 import base64
+import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import anyio.to_thread
@@ -17,6 +18,7 @@ from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.openai_responses.kept_items import kept_items
 
 Item: TypeAlias = Mapping[str, Any]
+_Said: TypeAlias = tuple[str | None, Item]
 
 COMPACTION = "compaction"
 # How long the text of an item may be.
@@ -79,17 +81,18 @@ def _text_of(items: Sequence[Item]) -> str:
 
 
 def _opened(items: Sequence[Item]) -> list[Item]:
-    found: list[Item] = []
+    found: list[_Said] = []
     room = MOST_BYTES
     for item in items:
         if item.get("type") != COMPACTION:
-            found.append(item)
+            found.append(_said(item))
             continue
         data = _inflated(item.get("encrypted_content"), most=room)
         room -= len(data)
-        held = _items_in(data)
-        found = [*_others(found, than=held), *held]
-    return found
+        held = [_said(one) for one in _items_in(data)]
+        again = {words for words, _ in held if words is not None}
+        found = [*(one for one in found if one[0] not in again), *held]
+    return [item for _, item in found]
 
 
 def _inflated(text: object, *, most: int) -> bytes:
@@ -124,15 +127,12 @@ def _items_in(data: bytes) -> list[Item]:
     return cast(list[Item], items)
 
 
-def _others(items: Iterable[Item], *, than: Iterable[Item]) -> list[Item]:
-    said = {_words_of(item) for item in than if is_said_by_user(item)}
-    return [item for item in items if not (is_said_by_user(item) and _words_of(item) in said)]
-
-
-def _words_of(message: Item) -> bytes:
-    """What a message says, in whichever form it was sent."""
-    [kept] = kept_items([message], run_id="")
-    return to_json(kept["content"])
+def _said(item: Item) -> _Said:
+    """An item after what it says, in whichever form it was sent, if its user says it."""
+    if not is_said_by_user(item):
+        return None, item
+    [kept] = kept_items([item], run_id="")
+    return json.dumps(kept["content"], sort_keys=True), item
 
 
 def _broken() -> InvalidRequest:

@@ -154,6 +154,20 @@ def _items(body: Mapping[str, Any]) -> list[Item]:
         raise InvalidRequest(f"'items' has to be a list of at most {MOST_ITEMS}.", param="items")
     if not all(isinstance(item, dict) for item in cast(list[object], items)):
         raise InvalidRequest("Each of the 'items' has to be an object.", param="items")
+    for index, item in enumerate(cast(list[Item], items)):
+        if item.get("type") == "item_reference":
+            raise InvalidRequest(
+                f"The item at index {index} of 'items' is a reference.",
+                hint="Send the item itself.",
+                param=f"items.{index}.type",
+            )
+        is_message = item.get("type") in (None, "message")
+        if is_message and not isinstance(item.get("content"), str | list):
+            raise InvalidRequest(
+                f"The message at index {index} of 'items' has no content.",
+                hint="Its `content` is a text, or a list of parts.",
+                param=f"items.{index}.content",
+            )
     return cast(list[Item], items)
 
 

@@ -218,7 +218,7 @@ class ResponseEncoder:
                 **self.response,
                 "status": self._status,
                 "output": self._output.items,
-                "usage": usage_of(usage),
+                "usage": usage_of(usage or Usage()),
                 "incomplete_details": {"reason": reason} if reason else None,
             }
         )

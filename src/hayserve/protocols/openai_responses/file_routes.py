@@ -102,5 +102,4 @@ def file_object(file: File) -> dict[str, Any]:
         "filename": file.name,
         "purpose": file.purpose,
         "status": "processed",
-        "status_details": None,
     }

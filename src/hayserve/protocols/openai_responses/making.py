@@ -230,8 +230,10 @@ class Maker:
         try:
             found = await self._keeper.history(id_, owner=owner)
         except NotFound as error:
+            is_itself = id_ in error.message
+            said = "not found" if is_itself else f"continues one that is gone: {error.message}"
             raise PreviousNotFound(
-                f"Previous response with id {id_!r} not found.",
+                f"Previous response with id {id_!r} {said.rstrip('.')}.",
                 hint=error.hint,
                 param="previous_response_id",
             ) from error
@@ -256,6 +258,10 @@ class Maker:
             sent = await resolved(input_items(asked), earlier, find=find)
             kept = replace(kept, input=kept_items(sent, run_id=call.run_id))
             said = [*earlier, *kept.input]
+            if not said:
+                raise InvalidRequest(
+                    "There is nothing to answer.", hint="Send `input`.", param="input"
+                )
             if remembered is not None and remembered.id == kept.previous:
                 # Who continues this one later finds nothing before it.
                 kept = replace(kept, previous=None, input=said)
@@ -321,11 +327,13 @@ class Maker:
 def _check_outputs(sent: Sequence[Item], context: Sequence[Item]) -> None:
     """Refuse what a tool gave that nobody has called."""
     calls = [item for item in context if item.get("type") == "function_call"]
-    called = {item.get("call_id") or item.get("id") for item in calls}
+    called = {str(item.get("call_id") or item.get("id")) for item in calls}
     for item in sent:
-        if item.get("type") == "function_call_output" and item.get("call_id") not in called:
+        call_id: object = item.get("call_id")
+        is_known = isinstance(call_id, str) and call_id in called
+        if item.get("type") == "function_call_output" and not is_known:
             raise InvalidRequest(
-                f"No tool call found for function call output with call_id {item.get('call_id')}.",
+                f"No tool call found for function call output with call_id {call_id}.",
                 hint="Send the call too, or continue the response that it is in.",
                 param="input",
             )

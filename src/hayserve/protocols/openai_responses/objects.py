@@ -146,7 +146,6 @@ class FileObject(TypedDict, total=False):
     filename: Required[str | None]
     purpose: Required[str]
     status: Required[str]
-    status_details: str | None
 
 
 class FilePage(PageEnds):

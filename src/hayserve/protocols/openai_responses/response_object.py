@@ -77,9 +77,8 @@ def _echo(body: Mapping[str, Any]) -> dict[str, Any]:
         "top_logprobs": 0,
         "top_p": 1.0,
         "truncation": "disabled",
-        "user": None,
     }
-    sent = {name: body[name] for name in defaults if body.get(name) is not None}
+    sent = {name: body[name] for name in (*defaults, "user") if body.get(name) is not None}
     echoed = {**defaults, **sent}
     echoed["reasoning"] = {"effort": None, "summary": None, **echoed["reasoning"]}
     echoed["tools"] = [_tool(tool) for tool in echoed["tools"]]
@@ -92,9 +91,7 @@ def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"description": None, "parameters": None, "strict": None, **tool}
 
 
-def usage_of(usage: Usage | None) -> dict[str, Any] | None:
-    if usage is None:
-        return None
+def usage_of(usage: Usage) -> dict[str, Any]:
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},

@@ -5,7 +5,10 @@ Source: https://platform.openai.com/docs/api-reference/responses
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+# Each of them is looked at several times, so that millions of small ones would take their time.
+MOST_ITEMS, MOST_TOOLS = 10_000, 1000
 
 
 def _no_for_null(value: object) -> object:
@@ -24,10 +27,10 @@ class ResponseRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str
-    input: str | list[dict[str, Any]] | None = None
+    input: str | Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS)] | None = None
     instructions: str | None = None
     stream: Annotated[bool, BeforeValidator(_no_for_null)] = False
-    tools: list[dict[str, Any]] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=MOST_TOOLS)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     top_p: float | None = None
     top_logprobs: int | None = None

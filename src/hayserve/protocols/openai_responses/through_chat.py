@@ -71,6 +71,12 @@ def _chat_tool(given: object, *, param: str = "tools") -> _Object:
             hint="It takes tools of type 'function'.",
             param=param,
         )
+    if not isinstance(tool.get("name"), str):
+        raise InvalidRequest(
+            "A function tool has no name.",
+            hint="Its `name`, `description` and `parameters` stand beside its `type` here.",
+            param=param,
+        )
     return {"type": "function", "function": _without_type(tool)}
 
 

@@ -22,23 +22,42 @@ class Components:
     def add(self, schema: Mapping[str, Any], *, name: str) -> Schema:
         """Put a schema and its local definitions among them; gives a reference to it."""
         definitions = schema.get("$defs", {})
-        refs = {f"{_REF}{local}": f"#/components/schemas/{name}.{local}" for local in definitions}
-        body = {key: value for key, value in schema.items() if key != "$defs"}
-        self.schemas[name] = _sound(body, refs)
-        for local, definition in definitions.items():
-            self.schemas[f"{name}.{local}"] = _sound(definition, refs)
-        return {"$ref": f"#/components/schemas/{name}"}
+        self._put({name: schema}, {local: f"{name}_{local}" for local in definitions}, definitions)
+        return _reference(name)
+
+    def _put(
+        self, schemas: Mapping[str, Any], names: Mapping[str, str], definitions: Mapping[str, Any]
+    ) -> None:
+        refs = {f"{_REF}{local}": _reference(name)["$ref"] for local, name in names.items()}
+        named = {names[local]: definition for local, definition in definitions.items()}
+        for name, schema in {**schemas, **named}.items():
+            self.schemas[name] = _titled(_sound(schema, refs), name)
 
     def add_type(self, described: Any, *, mode: JsonSchemaMode) -> Schema:
-        """The same for one of the server's own types, under its title."""
+        """The same for one of the server's own types; their names are not used twice."""
         schema = schema_of(described, mode)
-        return self.add(schema, name=schema["title"])
+        definitions = schema.get("$defs", {})
+        self._put({schema["title"]: schema}, {local: local for local in definitions}, definitions)
+        return _reference(schema["title"])
 
 
 @cache
 def schema_of(described: Any, mode: JsonSchemaMode) -> Schema:
     """The JSON Schema of one of the server's own types."""
     return TypeAdapter(described).json_schema(mode=mode)
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _titled(schema: Any, name: str) -> Any:
+    """Under its name alone: programs that make classes of schemas call them by their titles."""
+    if not isinstance(schema, dict):
+        return schema
+    fields = cast(Schema, schema)
+    known = {key: value for key, value in fields.items() if key != "$defs"}
+    return {**known, "title": name} if "title" in known else known
 
 
 def _sound(schema: Any, refs: Mapping[str, str]) -> Any:

@@ -26,8 +26,9 @@ from hayserve.protocols.statuses import STATUSES
 
 Operation = dict[str, Any]
 
-_JSON_ALONE = (JSON,)
-_RESULTS = (JSON, EVENTS, "text/plain", "*/*")
+# What a result may become: it may be a stream, whatever its type says, or a response of its own.
+_RESULTS = (JSON, EVENTS, "text/plain")
+_RESPONSES = (*_RESULTS, "*/*")
 
 
 class Refusal(TypedDict):
@@ -62,7 +63,7 @@ def run_operation(deployment: Deployment, components: Components) -> Operation:
     request = components.add(signature.request_schema(), name=f"{name}RunRequest")
     answer = signature.response_schema()
     response = components.add(answer, name=f"{name}RunResponse") if answer else None
-    content = _content(_JSON_ALONE if answer else _RESULTS, response)
+    content = _content(_RESULTS if answer else _RESPONSES, response)
     return {
         "summary": deployment.description or f"Run {deployment.name}",
         "tags": ["deployments"],
