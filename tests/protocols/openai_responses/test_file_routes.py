@@ -77,7 +77,6 @@ async def test_a_file_can_be_looked_up(client: httpx2.AsyncClient, prefix: str) 
         "filename": "a.bin",
         "purpose": "user_data",
         "status": "processed",
-        "status_details": None,
     }
 
 
