@@ -126,9 +126,14 @@ def test_an_image_on_the_web_is_not_fetched(url: str) -> None:
         ),
         ({"type": "file"}, "content[0].file", "content[0].file is missing."),
         (
-            file(file_id="file_1"),
+            file(filename="a.txt"),
             "content[0].file.file_data",
             "content[0].file has no `file_data`.",
+        ),
+        (
+            file(file_id="file-nope"),
+            "content[0].file.file_data",
+            "content[0].file names 'file-nope', which is not kept here.",
         ),
         (
             file(file_data=5),

@@ -30,8 +30,9 @@ class Idempotent:
     """Runs what was sent with an `Idempotency-Key` once, and answers it again from what is kept.
 
     The application notes in the scope's `state` the `run` that it has started. The answer of a run
-    that finished or failed is kept. After any other end, and without a run, a request with the same
-    key is run anew. So is it where the client left before it had the whole answer.
+    that finished or failed is kept, and so is that of one that goes on in the background. After any
+    other end, and without a run, a request with the same key is run anew. So is it where the client
+    left before it had the whole answer.
 
     Args:
         app: The application.
@@ -86,7 +87,7 @@ class Idempotent:
         try:
             await self._app(scope, _replayed(body, receive), recorder)
         finally:
-            if _has_ended(scope) and recorder.is_complete:
+            if _stands(scope) and recorder.is_complete:
                 await self._once.keep(asked, recorder.answer)
             else:
                 await self._once.release(asked)
@@ -134,10 +135,15 @@ class Recorder:
             self._chunks = []
 
 
-def _has_ended(scope: Scope) -> bool:
-    """Whether a run was started, and nobody and no deadline stopped it."""
+def _stands(scope: Scope) -> bool:
+    """Whether a run was started, and nobody and no deadline has stopped it before its answer."""
     live: LiveRun | None = scope["state"].get("run")
-    closing = None if live is None else live.closing
+    if live is None:
+        return False
+    closing = live.closing
+    if closing is None:
+        # A run in the background. The end of a stream that comes before the run's is a farewell.
+        return live.survives and not live.run.streamed
     if isinstance(closing, RunFailed):
         return not isinstance(closing.error, RunTimedOut)
     return isinstance(closing, RunFinished)

@@ -88,8 +88,9 @@ def _file(file: object, *, where: str) -> FileContent:
     if not is_mapping(file):
         raise wrong_type(file, "an object with `file_data`", where=where)
     if not file.get("file_data"):
+        said = f"names {file['file_id']!r}, which is not kept here" if file.get("file_id") else ""
         raise InvalidRequest(
-            f"{where} has no `file_data`.",
+            f"{where} {said or 'has no `file_data`'}.",
             hint="Send the file itself, as a base64 data URL, or the id of one that is kept here.",
             param=f"{where}.file_data",
         )
