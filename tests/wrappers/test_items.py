@@ -309,3 +309,9 @@ def test_the_documents_that_an_answer_is_based_on_are_cited() -> None:
     citation = events.Citation("https://a.org", url="https://a.org")
     assert plain_text(sources) == ""
     assert Items().events_of(sources) == [events.Cited((citation,))]
+
+
+def test_a_result_that_no_agent_gave_begins_nothing() -> None:
+    result = ToolCallResult("3", ToolCall("add", {"a": 1}, id="c1"), error=False)
+    chunk = StreamingChunk("", index=0, tool_call_result=result)
+    assert Items().events_of(chunk) == [events.ToolFinished("c1", "add", "3")]

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from haystack import Pipeline, component
+from haystack.components.agents import Agent
 from haystack.components.builders import ChatPromptBuilder
 from haystack.components.generators.chat import MockChatGenerator
-from haystack.dataclasses import Document
+from haystack.dataclasses import ChatMessage, Document, StreamingChunk, ToolCall
 
 from hayserve.events import (
     Citation,
@@ -23,6 +24,7 @@ from hayserve.wrappers.capabilities import capabilities_of
 from hayserve.wrappers.named_pipeline import NamedPipeline
 from hayserve.wrappers.pipeline_io import OutputResolution, inputs_of
 from hayserve.wrappers.plain_pipeline import PlainPipelineWrapper
+from wrappers.streaming_parts import ADD, Mute
 
 
 @component
@@ -129,3 +131,44 @@ async def test_an_answer_that_is_based_on_documents_says_so() -> None:
 
     assert said == "hi"
     assert cited.citations == (Citation("Hay", file_id="1", filename="Hay"),)
+
+
+@component
+class Calls:
+    """A model that cannot stream, and calls a tool."""
+
+    def __init__(self, text: str | None = None) -> None:
+        self.text = text
+
+    @component.output_types(replies=list[ChatMessage])
+    def run(self, text: str) -> dict[str, Any]:
+        call = ToolCall("weather", {"city": "Rome"}, id="c1")
+        return {"replies": [ChatMessage.from_assistant(self.text, tool_calls=[call])]}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("outputs", [{}, {"said": "replies"}])
+@pytest.mark.parametrize("text", [None, "Let me see."])
+async def test_an_answer_may_be_calls_for_the_client(
+    outputs: dict[str, str], text: str | None
+) -> None:
+    *said, calls = await answer_to_hi(named(Calls(text), **outputs).methods())
+
+    assert said == ([text] if text else [])
+    assert isinstance(calls, StreamingChunk)
+    assert [call.id for call in calls.tool_calls or ()] == ["c1"]
+
+
+@pytest.mark.anyio
+async def test_what_an_agent_executed_comes_before_its_answer() -> None:
+    pipeline = Pipeline()
+    pipeline.add_component("agent", Agent(chat_generator=Mute(), tools=[ADD]))
+    wrapper = PlainPipelineWrapper(pipeline)
+    wrapper.setup()
+
+    executed, said = await answer_to_hi(
+        {"run_chat_completion_async": wrapper.run_chat_completion_async}
+    )
+
+    assert executed.tool_call_result.result == "2"
+    assert said == "2"

@@ -1,7 +1,13 @@
 """How the pieces of tool calls become tool calls."""
 
 import pytest
-from haystack.dataclasses import ComponentInfo, StreamingChunk, ToolCallDelta
+from haystack.dataclasses import (
+    ComponentInfo,
+    StreamingChunk,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallResult,
+)
 
 from hayserve.wrappers.tool_calls import (
     AssembledCall,
@@ -9,7 +15,11 @@ from hayserve.wrappers.tool_calls import (
     is_agents_own,
     owned_by_agent,
     source_of,
+    whole_calls,
 )
+
+CALL = ToolCall("add", {"a": 1}, id="c1")
+RESULT = ToolCallResult("3", CALL, error=False)
 
 
 def assembled(*deltas: ToolCallDelta) -> list[AssembledCall]:
@@ -121,3 +131,25 @@ def test_a_chunk_says_whose_it_is() -> None:
     assert source_of(plain) == "llm"
     assert source_of(StreamingChunk("", component_info=ComponentInfo(type="x.Model"))) == ""
     assert source_of(StreamingChunk("")) == ""
+
+
+def test_a_result_gives_the_call_that_no_model_has_said() -> None:
+    assembler = ToolCallAssembler()
+    assert assembler.end(RESULT) == [AssembledCall("c1", "add", {"a": 1})]
+    assert assembler.end(RESULT) == [AssembledCall("c1", "add", {"a": 1})]
+
+
+def test_a_result_ends_the_call_that_was_given() -> None:
+    assembler = ToolCallAssembler()
+    assembler.add(whole_calls([CALL]).tool_calls or [])
+    assert len(assembler.complete()) == 1
+    assert assembler.end(RESULT) == []
+
+
+def test_a_result_of_somebody_else_ends_a_call_too() -> None:
+    assembler = ToolCallAssembler()
+    other = ToolCall("sub", {}, id="c2")
+    assembler.add(whole_calls([CALL, other]).tool_calls or [], source="model")
+    assert assembler.complete(source="tools") == []
+    assert assembler.end(RESULT) == [AssembledCall("c1", "add", {"a": 1})]
+    assert assembler.complete() == [AssembledCall("c2", "sub", {})]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 from haystack.dataclasses import StreamingChunk
 
 from hayserve.wrappers.items import tool_result_text
-from hayserve.wrappers.tool_calls import ToolCallAssembler, source_of
+from hayserve.wrappers.tool_calls import AssembledCall, ToolCallAssembler, source_of
 
 logger = logging.getLogger("hayserve.wrappers")
 
@@ -66,7 +66,9 @@ class Reactions:
         if chunk.tool_calls:
             self._calls.add(chunk.tool_calls, source=source)
         if chunk.finish_reason or chunk.tool_call_result:
-            yield from self._to_open_calls(source)
+            yield from self._to_starts(self._calls.complete(source=source))
+        if chunk.tool_call_result:
+            yield from self._to_starts(self._calls.end(chunk.tool_call_result))
         end = self._callbacks.on_tool_call_end
         if end is not None and chunk.tool_call_result:
             result = chunk.tool_call_result
@@ -81,15 +83,15 @@ class Reactions:
         if reasoning is not None and chunk.reasoning:
             yield partial(reasoning, chunk.reasoning.reasoning_text, chunk.reasoning.extra)
 
-    def _to_open_calls(self, source: str | None = None) -> Iterator[Call]:
+    def _to_starts(self, calls: Sequence[AssembledCall]) -> Iterator[Call]:
         start = self._callbacks.on_tool_call_start
-        for call in self._calls.complete(source=source):
+        for call in calls:
             if start is not None:
                 yield partial(start, call.name, call.arguments, call.id or None)
 
     def to_the_end(self, result: object) -> Iterator[Call]:
         """The calls to make when the pipeline has returned `result`."""
-        yield from self._to_open_calls()
+        yield from self._to_starts(self._calls.complete())
         end = self._callbacks.on_pipeline_end
         if end is not None:
             yield partial(self._closing_chunk, end, result)

@@ -5,7 +5,6 @@ how Haystack lets somebody stop a run, and put a saved state back.
 """
 
 import copy
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,12 +12,13 @@ from typing import Any
 
 from haystack.components.agents import Agent
 from haystack.components.agents.state import State
-from haystack.dataclasses import ChatMessage, ChatRole, StreamingChunk, ToolCall, ToolCallDelta
+from haystack.dataclasses import ChatMessage, ChatRole, StreamingChunk, ToolCall
 from haystack.tools import Toolset, flatten_tools_or_toolsets
 from haystack.tools.tool import Tool
 
 from hayserve.errors import InvalidRequest
 from hayserve.wrappers.asked import Asked, Resumed
+from hayserve.wrappers.tool_calls import whole_calls
 
 # What a run keeps for itself, and is not continued with.
 _OF_ONE_RUN = ("continue_run", "exit_reason", "hook_context", "stop_run", "tools")
@@ -44,6 +44,8 @@ class ClientTurn:
         self._place = 0
         self._said: ChatMessage | None = None
         self._left: State | None = None
+        # How many tools the agent executed in the turns that this one continues.
+        self.executed_before = 0
         messages: Sequence[ChatMessage] = args.get("messages") or ()
         self._more = _after_the_tools(messages)
         self.agent: Agent = copy.copy(agent)
@@ -69,6 +71,11 @@ class ClientTurn:
             self._open.clear()
         return chunk if len(kept) == len(deltas) else replace(chunk, tool_calls=kept or None)
 
+    @property
+    def is_for_the_client(self) -> bool:
+        """Whether it ended with calls for the client."""
+        return self._said is not None and self._left is not None
+
     def calls(self) -> StreamingChunk | None:
         """The calls that end the turn, which is kept to be continued; None if there are none."""
         if self._said is None or self._left is None:
@@ -80,16 +87,7 @@ class ClientTurn:
                 "calls": [call.id for call in calls],
             }
         )
-        deltas = [
-            ToolCallDelta(
-                index=index,
-                id=call.id,
-                tool_name=call.tool_name,
-                arguments=json.dumps(call.arguments, ensure_ascii=False),
-            )
-            for index, call in enumerate(calls)
-        ]
-        return StreamingChunk(content="", index=0, tool_calls=deltas, finish_reason="tool_calls")
+        return whole_calls(calls)
 
     def _tools(self, agent: Agent, chosen: Any) -> list[Any]:
         tools = [client_tool(tool) for tool in self._asked.tools]
@@ -112,6 +110,7 @@ class ClientTurn:
     def _restore(self, state: State, resumed: Resumed) -> None:
         saved = State.from_dict(dict(resumed.saved["state"]))
         counts = {**state.data["tool_call_counts"], **saved.data.get("tool_call_counts", {})}
+        self.executed_before = sum(counts.values())
         known = {name: value for name, value in saved.data.items() if name in state.schema}
         state.data.update(known)
         state.data["tool_call_counts"] = counts

@@ -12,7 +12,7 @@ from hayserve import events
 from hayserve.events import Delta
 from hayserve.wrappers.base import SSEStream
 from hayserve.wrappers.citations import Sources
-from hayserve.wrappers.tool_calls import ToolCallAssembler, is_agents_own, source_of
+from hayserve.wrappers.tool_calls import AssembledCall, ToolCallAssembler, is_agents_own, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,11 @@ class Items:
     def _own_calls(self, chunk: StreamingChunk) -> list[Delta]:
         found: list[Delta] = []
         if chunk.finish_reason or chunk.tool_call_result:
-            found += [
-                events.ToolStarted(call.id, call.name, call.arguments)
-                for call in self._calls.complete(source=source_of(chunk))
-            ]
+            found += map(_started, self._calls.complete(source=source_of(chunk)))
         if chunk.tool_call_result:
             origin = chunk.tool_call_result.origin
+            if is_agents_own(chunk):
+                found += map(_started, self._calls.end(chunk.tool_call_result))
             found.append(
                 events.ToolFinished(
                     id=origin.id or "",
@@ -104,6 +103,10 @@ class Items:
                 )
             )
         return found
+
+
+def _started(call: AssembledCall) -> Delta:
+    return events.ToolStarted(call.id, call.name, call.arguments)
 
 
 def _for_the_client(delta: ToolCallDelta) -> Delta:

@@ -19,6 +19,7 @@ from hayserve.wrappers.streaming_targets import (
     answer_of,
     find_all_streaming_components,
 )
+from hayserve.wrappers.unsaid import calls_in, executed_in
 
 _ANSWERS = frozenset({"replies", "reply", "answers", "answer", "last_message"})
 
@@ -62,15 +63,7 @@ class NamedPipeline:
 
         An output is None where the pipeline took a way around its component.
         """
-        result = await self.pipeline.run_async(
-            values_of(arguments, self.inputs), include_outputs_from=self.include_outputs_from
-        )
-        if not self.outputs:
-            return result
-        return {
-            name: result.get(output.component, {}).get(output.name)
-            for name, output in self.outputs.items()
-        }
+        return self._named(await self._result_for(arguments))
 
     def stream(self, arguments: Mapping[str, Any]) -> AsyncPipelineStream:
         return async_streaming_generator(
@@ -99,6 +92,19 @@ class NamedPipeline:
         names |= {*self.outputs, *(output.name for output in self.outputs.values())}
         return bool(names & _ANSWERS)
 
+    async def _result_for(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return await self.pipeline.run_async(
+            values_of(arguments, self.inputs), include_outputs_from=self.include_outputs_from
+        )
+
+    def _named(self, result: dict[str, Any]) -> dict[str, Any]:
+        if not self.outputs:
+            return result
+        return {
+            name: result.get(output.component, {}).get(output.name)
+            for name, output in self.outputs.items()
+        }
+
     def _run_method(self) -> Callable[..., Any]:
         async def run_api_async(**arguments: Any) -> dict[str, Any]:
             return await self.run(arguments)
@@ -124,11 +130,19 @@ class NamedPipeline:
             arguments = {conversation.name: said}
             if self.can_stream:
                 return self.stream(arguments)
-            result = await self.run(arguments)
-            said, cited = self._answer_in(result), citations_in(result)
-            return iter([said, *cited]) if cited else said
+            return self._answer_of(await self._result_for(arguments))
 
         return run_chat_completion_async
+
+    def _answer_of(self, result: dict[str, Any]) -> Iterator[Any] | str:
+        """The text, or a stream if there is more than that to the answer."""
+        named = self._named(result)
+        said = self._answer_in(named)
+        executed, calls = executed_in(self.pipeline, result), calls_in(self.pipeline, result)
+        cited = citations_in(named)
+        if not (executed or calls or cited):
+            return said
+        return iter([*executed, *([said] if said else []), *calls, *cited])
 
     def _answer_in(self, result: Mapping[str, Any]) -> str:
         if self.answer is None:

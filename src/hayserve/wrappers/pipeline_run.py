@@ -63,9 +63,9 @@ class Plan:
                 f"Unsupported pipeline type {type(pipeline).__name__!r}: "
                 "pass a Haystack Pipeline or Agent."
             )
-        self._pipeline = pipeline
+        self.pipeline: Pipeline | Agent = pipeline
         self._args: dict[str, Any] = dict(args or {})
-        self._targets = targets_in(pipeline, chosen)
+        self.targets = targets_in(pipeline, chosen)
         self._options: Mapping[str, Mapping[str, Any]] = {}
         self._include_outputs_from = include_outputs_from
         self.turn: ClientTurn | None = None
@@ -75,28 +75,33 @@ class Plan:
 
     def _hand_over(self, asked: Asked) -> None:
         """Give the caller's tools and parameters to whatever takes them."""
-        if not isinstance(self._pipeline, Agent):
-            self._options = {target.name: options_for(target, asked) for target in self._targets}
+        if not isinstance(self.pipeline, Agent):
+            self._options = {target.name: options_for(target, asked) for target in self.targets}
             return
-        agent = self._pipeline
+        agent = self.pipeline
         self._args = with_options(self._args, options_for_agent(agent, asked))
         if asked.tools or asked.resumed is not None:
             self.turn = ClientTurn(agent, self._args, asked)
-            self._pipeline, self._args = self.turn.agent, self.turn.args
-            self._targets = [replace(target, turn=self.turn) for target in self._targets]
+            self.pipeline, self._args = self.turn.agent, self.turn.args
+            self.targets = [replace(target, turn=self.turn) for target in self.targets]
 
     def run(self, take: Take) -> Any:
         """Run it in this thread, with `take` called for each chunk."""
-        return self._pipeline.run(**self._call(lambda target: _Callback(take, target)))
+        return self.pipeline.run(**self._call(lambda target: _Callback(take, target)))
 
     async def run_async(self, callback_of: Callable[[Target], Take]) -> Any:
         """Run it on the event loop, with a callback of its own for each component that streams."""
-        return await self._pipeline.run_async(**self._call(callback_of))
+        return await self.pipeline.run_async(**self._call(callback_of))
+
+    def calls_for_the_client(self) -> list[StreamingChunk]:
+        """What ended the agent's turn, which is written down to be continued; this may block."""
+        calls = self.turn.calls() if self.turn is not None else None
+        return [] if calls is None else [calls]
 
     def _call(self, callback_of: Callable[[Target], Take]) -> dict[str, Any]:
-        callbacks = {target.name: callback_of(target) for target in self._targets}
-        args = with_callbacks(self._pipeline, self._args, callbacks, options=self._options)
-        if isinstance(self._pipeline, Agent):
+        callbacks = {target.name: callback_of(target) for target in self.targets}
+        args = with_callbacks(self.pipeline, self._args, callbacks, options=self._options)
+        if isinstance(self.pipeline, Agent):
             return args
         return {"data": args, "include_outputs_from": self._include_outputs_from}
 
@@ -123,12 +128,15 @@ class _Callback:
 
 
 def marked(chunk: StreamingChunk, target: Target) -> StreamingChunk:
-    """The chunk, with its tool calls marked if `target` executes them itself."""
+    """The chunk, with its tool calls marked if `target` executes them itself, and else noted."""
     if not (chunk.tool_calls or chunk.tool_call_result or chunk.finish_reason):
         return chunk
     if target.turn is not None:
         chunk = target.turn.own(chunk)
-    return owned_by_agent(chunk, target.name) if target.owns_tool_calls else chunk
+    if target.owns_tool_calls:
+        return owned_by_agent(chunk, target.name)
+    target.called.update(delta.tool_name for delta in chunk.tool_calls or () if delta.tool_name)
+    return chunk
 
 
 class ThreadRun:

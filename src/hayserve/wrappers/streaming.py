@@ -19,9 +19,9 @@ from haystack.components.agents import Agent
 from haystack.dataclasses import StreamingChunk
 
 from hayserve.wrappers.callbacks import Callbacks, EventQueue, Reactions, said_by, said_by_async
-from hayserve.wrappers.citations import citations_in
 from hayserve.wrappers.pipeline_run import Plan, Take, TaskRun, ThreadRun, marked
-from hayserve.wrappers.streaming_targets import StreamingComponents, Target, answer_of
+from hayserve.wrappers.streaming_targets import StreamingComponents, Target
+from hayserve.wrappers.unsaid import unsaid
 
 Put = Callable[[Any], None]
 Room = Callable[[], Awaitable[None]]
@@ -114,7 +114,9 @@ class PipelineStream(Generator[Any, None, None]):
         return [*items, chunk]
 
     def _items_at_end(self, result: Any) -> list[Any]:
-        items = _unsaid(self._plan, result, self._reactions)
+        said = unsaid(self._plan, result, answered=self._reactions.answered)
+        items = [item for chunk in said for item in self._items_for(chunk)]
+        items += self._plan.calls_for_the_client()
         for call in self._reactions.to_the_end(result):
             items += said_by(call)
         return [*self._reactions.external_events(), *items]
@@ -149,7 +151,8 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
             return
         self._ended = True
         result = await self._plan.run_async(partial(_taking, put, room, reactions=self._reactions))
-        for item in await _unsaid_async(self._plan, result, self._reactions):
+        said = unsaid(self._plan, result, answered=self._reactions.answered)
+        for item in [*said, *await _calls_for_the_client(self._plan)]:
             put(item)
 
     async def __anext__(self) -> Any:
@@ -200,7 +203,9 @@ class AsyncPipelineStream(AsyncGenerator[Any, None]):
         return [*items, chunk]
 
     async def _items_at_end(self, result: Any) -> list[Any]:
-        items = await _unsaid_async(self._plan, result, self._reactions)
+        said = unsaid(self._plan, result, answered=self._reactions.answered)
+        items = [item for chunk in said for item in await self._items_for(chunk)]
+        items += await _calls_for_the_client(self._plan)
         for call in self._reactions.to_the_end(result):
             items += await said_by_async(call)
         return [*self._reactions.external_events(), *items]
@@ -221,20 +226,10 @@ def _taking(put: Put, room: Room, target: Target, *, reactions: Reactions) -> Ta
     return take_and_wait if target.awaits_callbacks else take
 
 
-def _unsaid(plan: Plan, result: Any, reactions: Reactions) -> list[Any]:
-    """What the client is to execute; or the answer where nobody streamed it, and what it cites."""
-    calls = plan.turn.calls() if plan.turn is not None else None
-    if calls is not None:
-        return [calls]
-    said = [] if reactions.answered else [StreamingChunk(content=answer_of(result))]
-    return [*said, *citations_in(result)]
-
-
-async def _unsaid_async(plan: Plan, result: Any, reactions: Reactions) -> list[Any]:
-    """The same; a turn that goes on later is written down, which blocks."""
+async def _calls_for_the_client(plan: Plan) -> list[StreamingChunk]:
     if plan.turn is None:
-        return _unsaid(plan, result, reactions)
-    return await anyio.to_thread.run_sync(_unsaid, plan, result, reactions)
+        return []
+    return await anyio.to_thread.run_sync(plan.calls_for_the_client)
 
 
 def _raisable(error: BaseException) -> BaseException:

@@ -1,7 +1,7 @@
 """Chooses what streams in an agent or a pipeline, and makes the call that runs it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from types import MappingProxyType
 from typing import Any, cast
@@ -27,12 +27,14 @@ class Target:
         component: The component.
         owns_tool_calls: Whether it, or its pipeline, executes what it calls.
         turn: What it is allowed to have its client execute.
+        called: The tools of the client that its chunks have called in this run.
     """
 
     name: str
     component: Any
     owns_tool_calls: bool
     turn: ClientTurn | None = None
+    called: set[str] = field(default_factory=set[str], compare=False)
 
     @property
     def awaits_callbacks(self) -> bool:
@@ -99,9 +101,8 @@ def targets_in(pipeline: Pipeline | Agent, chosen: StreamingComponents) -> list[
     if isinstance(pipeline, Agent):
         agent = Target("agent", pipeline, owns_tool_calls=True)
         return [agent] if is_streaming_component(pipeline) else []
-    invokes_tools = any("ToolInvoker" in type(part).__name__ for _, part in pipeline.walk())
     able = [
-        Target(name, component, owns_tool_calls=invokes_tools or _executes_tools(component))
+        Target(name, component, owns_tool_calls=executes_calls_of(pipeline, component))
         for component, name in find_all_streaming_components(pipeline)
     ]
     if chosen is None:
@@ -111,8 +112,13 @@ def targets_in(pipeline: Pipeline | Agent, chosen: StreamingComponents) -> list[
     return _named(able, [chosen] if isinstance(chosen, str) else chosen)
 
 
-def _executes_tools(component: object) -> bool:
-    """Whether `component` is an agent, or a component built around one or around a pipeline."""
+def executes_calls_of(pipeline: Pipeline, component: object) -> bool:
+    """Whether `component`, which is part of `pipeline`, or that one executes what it calls.
+
+    The component may be an agent, or be built around one or around a pipeline.
+    """
+    if any("ToolInvoker" in type(part).__name__ for _, part in pipeline.walk()):
+        return True
     # Haystack keeps the pipeline that a component is part of under a name with underscores.
     held = [thing for name, thing in vars(component).items() if not name.startswith("__")]
     inner = [part for thing in held if isinstance(thing, Pipeline) for _, part in thing.walk()]
@@ -207,6 +213,18 @@ def answer_of(result: object) -> str:
         if answer is not None:
             return answer
     return as_text(_only_value(_only_value(outputs)))
+
+
+def last_reply_in(result: object) -> tuple[str, ChatMessage | None]:
+    """The component of a pipeline whose output `answer_of` gives, and its message.
+
+    None if it is not the reply of a model.
+    """
+    for name, outputs in reversed(list(cast(Mapping[str, Any], result).items())):
+        if _answer_in(outputs) is not None:
+            reply = _last(outputs.get("replies"))
+            return name, reply if isinstance(reply, ChatMessage) else None
+    return "", None
 
 
 def _only_value(value: object) -> object:

@@ -1,11 +1,12 @@
 """Puts the pieces of streamed tool calls together, and tells an agent's own from the client's."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from haystack.dataclasses import StreamingChunk, ToolCallDelta
+from haystack.dataclasses import StreamingChunk, ToolCall, ToolCallDelta, ToolCallResult
 
 _OWNER = "hayserve.executed_by"
 
@@ -35,6 +36,8 @@ class ToolCallAssembler:
     def __init__(self) -> None:
         self._open: dict[tuple[str, int], _Pieces] = {}
         self._done: list[tuple[str, AssembledCall]] = []
+        # The calls that were given and have no result yet, by id and name.
+        self._running = Counter[tuple[str, str]]()
 
     def add(self, deltas: Sequence[ToolCallDelta], *, source: str = "") -> None:
         for delta in deltas:
@@ -53,7 +56,21 @@ class ToolCallAssembler:
             self._close(key)
         done = [call for owner, call in self._done if source is None or owner == source]
         self._done = [entry for entry in self._done if source is not None and entry[0] != source]
+        self._running.update((call.id, call.name) for call in done)
         return done
+
+    def end(self, result: ToolCallResult) -> list[AssembledCall]:
+        """The call that `result` ends, if no model has said it; not all stream what they call."""
+        origin = result.origin
+        key = (origin.id or "", origin.tool_name)
+        if key in self._running:
+            self._running -= Counter([key])
+            return []
+        # Another component may have executed what a model, whose turn did not end, has said.
+        self._open = {
+            where: said for where, said in self._open.items() if (said.id, said.name) != key
+        }
+        return [AssembledCall(*key, origin.arguments)]
 
     def _close(self, key: tuple[str, int]) -> None:
         pieces = self._open.pop(key, None)
@@ -85,6 +102,20 @@ def _parsed(text: str) -> dict[str, Any]:
     except ValueError:
         return {"": text}
     return cast(dict[str, Any], arguments) if isinstance(arguments, dict) else {"": arguments}
+
+
+def whole_calls(calls: Sequence[ToolCall]) -> StreamingChunk:
+    """The chunk of a model that says all its calls at once, and nothing after them."""
+    deltas = [
+        ToolCallDelta(
+            index=index,
+            id=call.id,
+            tool_name=call.tool_name,
+            arguments=json.dumps(call.arguments, ensure_ascii=False),
+        )
+        for index, call in enumerate(calls)
+    ]
+    return StreamingChunk(content="", index=0, tool_calls=deltas, finish_reason="tool_calls")
 
 
 def owned_by_agent(chunk: StreamingChunk, name: str = "agent") -> StreamingChunk:
