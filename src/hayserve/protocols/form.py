@@ -14,7 +14,7 @@ async def form_in(request: Request) -> FormData:
     """The form in the body of a request; its files are there until the request is closed.
 
     Raises:
-        InvalidRequest: It is no form, or has too many parts.
+        InvalidRequest: It is no form, has too many parts, or names a charset that it cannot be in.
     """
     try:
         return await request.form(
@@ -24,4 +24,9 @@ async def form_in(request: Request) -> FormData:
         raise InvalidRequest(
             f"The form cannot be read: {str(error.detail).rstrip('.')}.",
             hint="Let the HTTP client write the form, and its content-type with the boundary.",
+        ) from error
+    except (UnicodeError, LookupError) as error:
+        raise InvalidRequest(
+            f"The form cannot be read in the charset that it names: {error}.",
+            hint="Leave `charset` out of its content-type, and send the form in UTF-8.",
         ) from error

@@ -327,6 +327,36 @@ async def test_a_form_that_cannot_be_read_is_refused() -> None:
     assert "Missing boundary" in answer.json()["error"]["message"]
 
 
+FORM_OF_A_FILE = (
+    b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="\\ud800"\r\n'
+    b"Content-Type: text/plain%s\r\n\r\nabc\r\n--x--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("charset", "more", "said"),
+    [
+        ("undefined", b"", "undefined encoding"),
+        ("unicode_escape", b"", r"The name of the file holds a character that cannot be kept"),
+        ("utf-8", b"\nX-Evil: 1", r"cannot be of the type 'text/plain\nX-Evil: 1'"),
+        ("utf-8", b"\x01", r"cannot be of the type 'text/plain\x01'"),
+    ],
+)
+async def test_a_file_that_could_not_be_given_back_is_refused(
+    charset: str, more: bytes, said: str
+) -> None:
+    headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    async with serving(stores=Stores()) as client:
+        form = FORM_OF_A_FILE % more
+        answer = await client.post("/v1/files", content=form, headers=headers)
+        kept = await client.get("/v1/files")
+
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]["message"]
+    assert kept.json()["data"] == []
+
+
 @pytest.mark.parametrize("result", ["done", {"id": "file-1"}, iter(["a"])])
 async def test_a_result_that_is_no_file_object_is_the_wrappers_failure(result: object) -> None:
     async with serving(stores=Stores(result)) as client:

@@ -1,16 +1,17 @@
 """Files are kept whole or not at all, and their contents are put where requests name them."""
 
 import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
 from sqlalchemy import func, select
 
-from hayserve.errors import InvalidRequest, NotFound, StorageUnavailable
+from hayserve.errors import InvalidRequest, NotFound, StorageUnavailable, TooLarge
 from hayserve.kept.files import PIECE_BYTES, File, Files
-from hayserve.protocols.openai_responses.shelf import Shelf
+from hayserve.protocols.openai_responses.shelf import MOST_NAMED_BYTES, Shelf
 from hayserve.storage.database import Database
 from hayserve.storage.tables import file_pieces, files
 
@@ -119,6 +120,12 @@ async def test_a_file_may_be_empty(shelf: Shelf) -> None:
         ({"media_type": "application/pdf"}, "application/pdf"),
         ({"name": "a.csv"}, "text/csv"),
         ({"name": "a"}, "application/octet-stream"),
+        ({"name": "data:text/html\nX-Evil: 1,a"}, "application/octet-stream"),
+        ({"media_type": " "}, "text/plain"),
+        ({"media_type": "text/plain\n"}, "text/plain"),
+        ({"media_type": "text/plain;"}, "text/plain;"),
+        ({"media_type": 'text/csv; charset="utf-8"'}, 'text/csv; charset="utf-8"'),
+        ({"media_type": "application/vnd.a_b+json ;v=1"}, "application/vnd.a_b+json ;v=1"),
     ],
 )
 async def test_a_file_is_of_the_type_that_is_said_or_that_its_name_says(
@@ -144,10 +151,21 @@ async def test_a_file_is_kept_for_its_time(
     [
         ({"purpose": "x" * 65}, "purpose"),
         ({"name": "a\0b"}, "file"),
+        ({"name": "\ud800.txt"}, "file"),
+        ({"purpose": "\udfff"}, "purpose"),
         ({"media_type": "text/\0"}, "file"),
+        ({"media_type": "text/plain\nX-Evil: 1"}, "file"),
+        ({"media_type": "text/\x01\x7f"}, "file"),
+        ({"media_type": "text/ü"}, "file"),
+        ({"media_type": "text/plain; charset=ü"}, "file"),
+        ({"media_type": "text/plain; a=\tb"}, "file"),
+        ({"media_type": "text/plain,"}, "file"),
+        ({"media_type": 'text/plain; a="b,c"'}, "file"),
+        ({"media_type": "text"}, "file"),
+        ({"media_type": "/plain"}, "file"),
     ],
 )
-async def test_what_a_database_has_no_room_for_is_refused(
+async def test_what_cannot_be_kept_or_given_back_is_refused(
     database: Database, about: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
@@ -272,3 +290,56 @@ async def test_a_file_that_is_deleted_meanwhile_is_not_given_in_part(database: D
     file = await taken(shelf, Sent(b"a"))
     with pytest.raises(NotFound, match=file.id):
         await filled(shelf, {"type": "input_file", "file_id": file.id})
+
+
+class Watched(Files):
+    """Files of which each reading is noted, and of any size that they are said to have."""
+
+    def __init__(self, database: Database, *, size: int | None = None) -> None:
+        super().__init__(database)
+        self._size = size
+        self.read: list[str] = []
+
+    def find(self, id_: str, *, owner: str) -> File | None:
+        found = super().find(id_, owner=owner)
+        return found and replace(found, size=self._size or found.size)
+
+    def content(self, id_: str) -> Generator[bytes]:
+        self.read.append(id_)
+        return super().content(id_)
+
+
+async def test_a_file_that_is_named_again_is_read_once(database: Database) -> None:
+    watched = Watched(database)
+    shelf = Shelf(watched, keep_seconds=KEEP_SECONDS)
+    file = await taken(shelf, Sent(PIECES))
+    part = {"type": "input_file", "file_id": file.id}
+    items = [{"content": [part] * 50}, {"output": [part]}, {"content": [part] * 49}]
+
+    found = await shelf.with_contents(items, owner="me")
+
+    parts = [part for item in found for each in item.values() for part in each]
+    assert len(parts) == 100
+    assert len({id(part["file_data"]) for part in parts}) == 1
+    assert watched.read == [file.id]
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+async def test_more_than_fits_into_a_request_is_not_read(database: Database, times: int) -> None:
+    watched = Watched(database, size=MOST_NAMED_BYTES // times)
+    shelf = Shelf(watched, keep_seconds=KEEP_SECONDS)
+    file = await taken(shelf, Sent(b"a"))
+    parts = [{"type": "input_image", "file_id": file.id}] * times
+
+    with pytest.raises(TooLarge, match="larger together than 100 MB") as refused:
+        await shelf.with_contents([{"content": parts}], owner="me")
+    assert refused.value.param == "file_id"
+    assert watched.read == []
+
+
+async def test_an_empty_file_counts_with_its_name(shelf: Shelf) -> None:
+    file = await taken(shelf, Sent(b""), name="x" * 500)
+    parts = [{"type": "input_file", "file_id": file.id}] * (MOST_NAMED_BYTES // 500 + 1)
+
+    with pytest.raises(TooLarge):
+        await shelf.with_contents([{"content": parts}], owner="me")
