@@ -139,3 +139,11 @@ def test_a_conversation_does_not_expire_while_a_response_is_made_in_it(
     kept.end_turn("conv_1", "resp_1", ITEMS)
     assert kept.find("conv_1", owner="me") is not None
     assert kept.items("conv_1") == ITEMS
+
+
+def test_whether_a_turn_is_free_is_seen_without_taking_it(kept: Conversations) -> None:
+    kept.add(ONE, [])
+    assert kept.is_free("conv_1", owner="me") is True
+    assert kept.is_free("conv_1", owner="you") is None
+    assert kept.begin_turn("conv_1", "resp_1", owner="me")
+    assert kept.is_free("conv_1", owner="me") is False

@@ -8,6 +8,7 @@ from hayserve.deployments.members import Members
 from hayserve.kept.responses import Kept, Responses
 from hayserve.storage.database import Database
 from kept.conftest import Clock
+from kept.frames import frames_of
 
 KEEP_SECONDS = 100
 ONE = Kept(
@@ -48,11 +49,11 @@ def test_a_response_has_one_last_word(responses: Responses) -> None:
 
 def test_events_are_found_from_any_of_them_on(responses: Responses) -> None:
     responses.add(ONE)
-    assert responses.frames("resp_1", start=0) == []
+    assert frames_of(responses, "resp_1") == []
     responses.append("resp_1", [frame(0), frame(1), frame(2)], number=0)
     responses.append("resp_1", [frame(3), frame(4)], number=3)
     every = [frame(number) for number in range(5)]
-    assert [responses.frames("resp_1", start=start) for start in range(7)] == [
+    assert [frames_of(responses, "resp_1", start=start) for start in range(7)] == [
         every[start:] for start in range(7)
     ]
 
@@ -64,7 +65,7 @@ def test_events_are_kept_once_however_often_they_are_given(responses: Responses)
     assert responses.append("resp_1", every[:2], number=0)
     assert responses.append("resp_1", every[1:3], number=1)
     assert responses.end("resp_1", BODY, frames=every[2:], number=2)
-    assert responses.frames("resp_1", start=0) == every
+    assert frames_of(responses, "resp_1") == every
 
 
 def test_nothing_is_added_to_what_has_ended_or_was_deleted(responses: Responses) -> None:
@@ -74,7 +75,7 @@ def test_nothing_is_added_to_what_has_ended_or_was_deleted(responses: Responses)
     assert not responses.end("deleted", BODY, frames=[frame(0)])
     responses.add(replace(ONE, has_ended=True))
     assert not responses.append("resp_1", [frame(0)], number=0)
-    assert responses.frames("resp_1", start=0) == []
+    assert frames_of(responses, "resp_1") == []
 
 
 def test_the_stream_of_a_lost_response_ends_with_the_number_that_follows(
@@ -84,7 +85,7 @@ def test_the_stream_of_a_lost_response_ends_with_the_number_that_follows(
     responses.append("resp_1", [frame(0), frame(1)], number=0)
     assert responses.lose("resp_1", {"status": "failed"}, last=frame)
     assert not responses.lose("resp_1", {"status": "failed"}, last=frame)
-    assert responses.frames("resp_1", start=1) == [frame(1), frame(2)]
+    assert frames_of(responses, "resp_1", start=1) == [frame(1), frame(2)]
     found = responses.find("resp_1", owner="me")
     assert found is not None
     assert (found.has_ended, found.body) == (True, {"status": "failed"})
@@ -102,7 +103,7 @@ def test_a_response_is_deleted_with_its_events(responses: Responses) -> None:
     assert responses.delete("resp_1", owner="me")
     assert not responses.delete("resp_1", owner="me")
     assert responses.find("resp_1", owner="me") is None
-    assert responses.frames("resp_1", start=0) == []
+    assert frames_of(responses, "resp_1") == []
 
 
 def test_a_response_is_kept_for_its_time_from_its_last_word_on(

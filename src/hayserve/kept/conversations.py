@@ -131,6 +131,16 @@ class Conversations:
             values = {"turn": response, "worker": self._worker, "expires_at": self._expiry()}
             return bool(connection.execute(taken.values(**values)).rowcount)
 
+    def is_free(self, id_: str, *, owner: str) -> bool | None:
+        """Whether the turn can be taken, without taking it; None if there is no such conversation.
+
+        This only reads, so that who waits holds up nobody who writes.
+        """
+        query = select(_has_no_turn()).where(self._own(id_, owner))
+        with self._database.reading() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else bool(found)
+
     def end_turn(self, id_: str, response: str, items: Sequence[Item]) -> None:
         """Give the turn back, and add what was said in it; nothing if it is others' by now."""
         mine = and_(conversations.c.id == id_, conversations.c.turn == response)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from hayserve.kept.stream_pages import StreamPages
 from hayserve.storage.database import Database
 from hayserve.storage.tables import response_frames, responses, workers
 
@@ -73,6 +74,11 @@ class Responses:
         self._database = database
         self._keep_seconds = keep_seconds
         self._clock = clock
+
+    @property
+    def pages(self) -> StreamPages:
+        """The events of their streams."""
+        return StreamPages(self._database)
 
     def add(self, kept: Kept) -> None:
         """Keep a response, which may still be under way."""
@@ -143,23 +149,6 @@ class Responses:
         with self._database.reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else _kept(row)
-
-    def frames(self, id_: str, *, start: int) -> list[bytes]:
-        """The events of a stream from the one with the number `start` on, as far as there are."""
-        rows = response_frames.c
-        query = (
-            select(rows.number, rows.data)
-            .where(rows.response == id_, rows.next > start)
-            .order_by(rows.number)
-        )
-        with self._database.reading() as connection:
-            found = connection.execute(query).all()
-        frames = [
-            (number + index, frame + _FRAME_END)
-            for number, data in found
-            for index, frame in enumerate(data.split(_FRAME_END)[:-1])
-        ]
-        return [frame for number, frame in frames if number >= start]
 
     def delete(self, id_: str, *, owner: str) -> bool:
         """Delete a response; gives whether there was one."""

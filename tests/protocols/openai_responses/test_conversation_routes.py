@@ -156,6 +156,11 @@ UNFIT: list[tuple[Any, str | None]] = [
     ({"items": {}}, "items"),
     ({"items": [1]}, "items"),
     ({"items": [{}] * 21}, "items"),
+    ({"items": [{"role": "user"}]}, "items[0].content"),
+    ({"items": [{"type": "", "content": 1}]}, "items[0].content"),
+    ({"items": [{"type": "item_reference", "id": "msg_1"}]}, "items[0].type"),
+    ({"items": [{"type": "shell_call"}, {"type": "function_call"}]}, "items[1].call_id"),
+    ({"items": [{"type": "function_call_output", "call_id": 1}]}, "items[0].call_id"),
     ([], None),
 ]
 

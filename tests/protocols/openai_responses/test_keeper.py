@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from hayserve.errors import NotFound, NotReady, StorageUnavailable
+from hayserve.events import BytesDelta
 from hayserve.kept.conversations import Conversation
 from hayserve.kept.responses import Kept
 from hayserve.protocols.openai_responses import keeper as keeper_module
@@ -73,6 +74,16 @@ def another_keeper(worker: Worker, purge: Callable[[], object] = lambda: None) -
     )
 
 
+async def told(reader: Reader) -> str:
+    """All that a reader is told."""
+    said = b""
+    with anyio.fail_after(10):
+        while not (reader.has_ended and not reader.channel.has_events):
+            events = await reader.channel.receive()
+            said += b"".join(event.data for event in events if isinstance(event, BytesDelta))
+    return said.decode()
+
+
 async def until(holds: Callable[[], object]) -> None:
     with anyio.fail_after(10):
         while not holds():  # noqa: ASYNC110 - nothing else tells
@@ -103,7 +114,7 @@ async def test_what_this_worker_has_left_unfinished_has_failed() -> None:
     async with serving_worker() as worker:
         worker.responses.add(replace(ONE, worker=worker.members.id))
         found = await worker.keeper.find("resp_1", owner="me")
-        frames = frames_in(b"".join((await worker.keeper.log(found)).frames).decode())
+        frames = frames_in(await told(await worker.keeper.reader(found, start=0)))
     assert (found.has_ended, found.body["status"]) == (True, "failed")
     assert frames[0][1] == {
         "type": "response.failed",
@@ -139,7 +150,8 @@ async def test_a_server_that_has_stopped_begins_nothing() -> None:
         assert live.closing is not None
         assert worker.responses.find(kept.id, owner="me") is None
         worker.responses.add(ONE)
-        assert (await keeper.log(ONE)).is_over
+        with pytest.raises(NotReady):
+            await keeper.reader(ONE, start=0)
 
 
 async def test_a_run_is_stopped_whose_response_cannot_be_kept() -> None:
@@ -264,8 +276,7 @@ async def test_a_server_that_stops_follows_nobody() -> None:
         with anyio.fail_after(5):
             keeper = another_keeper(one)
             async with keeper.running():
-                log = await keeper.log(kept)
-                log.read(reader := Reader(), start=0)
+                reader = await keeper.reader(kept, start=0)
                 await anyio.sleep(keeper_module.FOLLOW_SECONDS)
-                assert log.is_read
-        assert reader.closing is not None
+                assert not reader.has_ended
+        assert reader.has_ended

@@ -4,10 +4,24 @@ import asyncio
 import json
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
+from hayserve.errors import StorageUnavailable
 from hayserve.events import STOPPING, BytesDelta, Event, RunCancelled, RunFinished
-from hayserve.protocols.openai_responses.log import AsItIs, Log, Reader, split
+from hayserve.kept.stream_pages import Place, StreamPage
+from hayserve.protocols.openai_responses import log as log_module
+from hayserve.protocols.openai_responses.log import (
+    SHARED_PAGES,
+    AsItIs,
+    KeptStream,
+    Log,
+    Reader,
+    Rest,
+    split,
+)
+from hayserve.protocols.sse import KEEP_ALIVE
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +30,7 @@ ONE, TWO, THREE = (b"event: e\ndata: %d\n\n" % number for number in range(3))
 
 async def all_of(reader: Reader) -> list[Event]:
     events: list[Event] = []
-    while reader.closing is None or reader.channel.has_events:
+    while not reader.has_ended or reader.channel.has_events:
         events += await reader.channel.receive()
     return events
 
@@ -122,3 +136,127 @@ def test_a_stream_of_nothing_that_is_known_says_why_too() -> None:
     assert said["sequence_number"] == 0
     assert (said["code"], said["param"]) == ("not_ready", None)
     assert "the server is stopping" in said["message"]
+
+
+async def test_a_reader_that_does_not_read_is_given_little() -> None:
+    log, reader = Log(), Reader()
+    large = [b"event: e\ndata: %d %s\n\n" % (number, b"x" * 100_000) for number in range(50)]
+    log.read(reader, start=0)
+    log.add(b"".join(large))
+    assert log.is_behind
+    log.end()
+    assert reader.closing == RunFinished(None)  # so that it is given up if it takes nothing
+    assert not reader.has_ended
+    taken = reader.channel.take()
+    assert 0 < len(taken) < 5
+    assert taken + await all_of(reader) == [*map(BytesDelta, large), RunFinished(None)]
+
+
+async def test_a_reader_that_leaves_with_much_to_take_is_given_no_more() -> None:
+    log, reader = Log(), Reader()
+    log.add(ONE + b"x" * 300_000 + TWO + THREE)
+    log.read(reader, start=0)
+    assert len(reader.channel.take()) == 2
+    reader.cancel("the client left")
+    assert await all_of(reader) == [RunCancelled("the client left")]
+
+
+async def test_pages_are_shared_and_the_end_is_looked_at_by_one() -> None:
+    pages = {Place(n): StreamPage(b"%d\n\n" % n, Place(n + 1)) for n in range(2 * SHARED_PAGES)}
+    asked: list[Place] = []
+
+    async def read(place: Place) -> StreamPage | None:
+        asked.append(place)
+        await anyio.lowlevel.checkpoint()
+        return pages.get(place)
+
+    stream = KeptStream(read)
+    end = await stream.grow(Place(0))
+    assert end == Place(2 * SHARED_PAGES)
+    rests = [Rest(stream, Place(2 * SHARED_PAGES - 2), start=2 * SHARED_PAGES - 1) for _ in "ab"]
+    asked.clear()
+    async with anyio.create_task_group() as tasks:
+        for rest in rests:
+            tasks.start_soon(rest.give)
+        await anyio.sleep(0.01)
+        assert asked == []
+        pages[end] = StreamPage(b"new\n\n", Place(end.number + 1))
+        await stream.grow(end)
+        stream.end()
+    assert asked == [end, Place(end.number + 1)]
+    said = [BytesDelta(b"%d\n\n" % (2 * SHARED_PAGES - 1)), BytesDelta(b"new\n\n")]
+    for rest in rests:
+        assert await all_of(rest.reader) == [*said, RunFinished(None)]
+    assert not stream.is_read
+
+
+async def test_who_reads_what_is_kept_is_given_little_until_it_takes_it() -> None:
+    asked: list[int] = []
+
+    async def read(place: Place) -> StreamPage | None:
+        asked.append(place.number)
+        page = StreamPage(b"x" * 100_000 + b"\n\n", Place(place.number + 1))
+        return page if place.number < 20 else None
+
+    stream = KeptStream(read)
+    stream.end()
+    rest = Rest(stream, Place(0), start=0)
+    assert rest.reader.closing == RunFinished(None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rest.give)
+        await anyio.sleep(0.01)
+        assert asked == [0, 1, 2]
+        assert len(await all_of(rest.reader)) == 21
+
+
+async def test_who_leaves_is_not_read_for() -> None:
+    async def read(place: Place) -> StreamPage | None:
+        return None
+
+    stream = KeptStream(read)
+    rest = Rest(stream, Place(0), start=0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rest.give)
+        await anyio.lowlevel.checkpoint()
+        rest.reader.cancel("the client left")
+    assert not stream.is_read
+
+
+async def test_a_database_that_is_gone_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "RETRY_SECONDS", 0.01)
+    found: list[StreamPage | None] = [StreamPage(ONE, Place(1)), None]
+    outages = [True]
+
+    async def read(place: Place) -> StreamPage | None:
+        if outages:
+            outages.pop()
+            raise StorageUnavailable("It is gone.")
+        return found[place.number]
+
+    stream = KeptStream(read)
+    stream.end()
+    rest = Rest(stream, Place(0), start=0)
+    await rest.give()
+    assert await all_of(rest.reader) == [BytesDelta(ONE), RunFinished(None)]
+
+
+async def test_a_connection_is_kept_alive_while_nothing_new_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_module, "KEEP_ALIVE_SECONDS", 0.02)
+
+    async def read(place: Place) -> StreamPage | None:
+        return None
+
+    stream = KeptStream(read)
+    rest = Rest(stream, Place(0), start=0)
+    events: list[Event] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rest.give)
+        events += await rest.reader.channel.receive()
+        stream.end()
+    assert events == [BytesDelta(KEEP_ALIVE)]
+    encoder = AsItIs(start=3)
+    assert encoder.encode(events[0]) == KEEP_ALIVE
+    assert not encoder.is_within
+    assert b'"sequence_number":3' in encoder.encode(RunCancelled(STOPPING))

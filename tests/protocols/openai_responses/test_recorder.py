@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import text
 
 from hayserve.errors import RunFailed, RunStopped, WrapperFailed
 from hayserve.kept.responses import Kept
@@ -17,6 +18,7 @@ from hayserve.runs.live import LiveRun
 from hayserve.runs.run import Run, new_ids
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
+from kept.frames import frames_of
 from protocols.openai_responses.paced import AFTER, BEFORE, Gives, Paced, Recalls
 from protocols.openai_responses.serving import Frame, Worker, frames_in, serving_worker
 
@@ -69,7 +71,7 @@ class Recording:
         return found
 
     def kept_frames(self) -> list[Frame]:
-        return frames_in(b"".join(self._worker.responses.frames(self.kept.id, start=0)).decode())
+        return frames_in(b"".join(frames_of(self._worker.responses, self.kept.id)).decode())
 
     def said(self) -> list[Frame]:
         return frames_in(b"".join(self.recorder.log.frames).decode())
@@ -342,3 +344,18 @@ async def test_a_run_that_goes_on_without_its_client_waits_for_nobody() -> None:
             await one.recorder.record()
 
     assert wrapper.said == MUCH
+
+
+async def test_what_is_said_at_once_is_kept_in_rows_that_can_be_read_one_by_one() -> None:
+    paced = Paced(0)
+    async with serving_worker() as worker:
+        paced.setup()
+        recording = Recording(worker, paced, survives=True)
+        large = [b"event: e\ndata: %s\n\n" % (b"x" * size) for size in (9, 200_000, 200_000, 9)]
+        recording.recorder.log.add(b"".join(large))
+        await recording.recorder.record()
+        with worker.database.reading() as connection:
+            query = text("SELECT number, next FROM response_frames ORDER BY number")
+            rows = [tuple(row) for row in connection.execute(query)]
+        assert rows[:2] == [(0, 2), (2, 4)]
+        assert frames_of(worker.responses, recording.kept.id)[:4] == large

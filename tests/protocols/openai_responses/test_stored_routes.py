@@ -1,12 +1,18 @@
 """Responses are there for who comes back: as a whole, as a stream, on any worker."""
 
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
 from openai.types.responses import Response
+from sqlalchemy import event, text
+from starlette.types import Message
 
+from hayserve.events import BytesDelta
+from hayserve.protocols.openai_responses import keeper as keeper_module
 from protocols.openai_responses.paced import AFTER, BEFORE, Gives, Paced, Recalls
 from protocols.openai_responses.serving import (
     Frame,
@@ -173,6 +179,23 @@ async def test_only_a_response_in_the_background_can_be_cancelled() -> None:
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "response_id")
 
 
+@contextmanager
+def reads_of(worker: Worker) -> Generator[list[str]]:
+    """What a worker asks its database of responses while the block lasts."""
+    asked: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        if "FROM response" in arguments[2]:
+            asked.append(arguments[2])
+
+    engine = worker.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
 async def pick_up(worker: Worker, id_: str, start: int | None) -> list[Frame]:
     """The rest of a stream."""
     after = "" if start is None else f"&starting_after={start}"
@@ -299,10 +322,10 @@ async def test_who_listens_no_longer_is_not_followed_for() -> None:
         async with streaming(two.app, f"/v1/responses/{made['id']}?stream=true") as stream:
             paced.let(1)
             await stream.has(BEFORE + 1)
-        log = await two.keeper.log(await two.keeper.find(made["id"], owner=""))
-        with anyio.fail_after(5):
-            while not log.is_over:  # noqa: ASYNC110 - nothing else tells
-                await anyio.sleep(0.01)
+        await anyio.sleep(2 * keeper_module.FOLLOW_SECONDS)
+        with reads_of(two) as reads:
+            await anyio.sleep(3 * keeper_module.FOLLOW_SECONDS)
+        assert reads == []
         paced.let(WORDS)
 
 
@@ -399,3 +422,104 @@ async def test_a_database_that_is_gone_is_said_to_be(fields: dict[str, Any]) -> 
                 assert answer.status_code == 503
                 assert answer.json()["error"]["code"] == "storage_unavailable"
         assert (await worker.http.post("/v1/responses", json=body)).status_code == 200
+
+
+async def test_however_many_follow_a_response_one_looks_for_what_is_new() -> None:
+    paced = Paced(WORDS)
+    async with serving_pair(paced=paced) as (one, two):
+        made = await make(one.http, "paced", background=True)
+        path = f"/v1/responses/{made['id']}?stream=true"
+        async with AsyncExitStack() as stack:
+            streams = [await stack.enter_async_context(streaming(two.app, path)) for _ in range(20)]
+            paced.let(1)
+            for stream in streams:
+                await stream.has(BEFORE + 1)
+            with reads_of(two) as reads:
+                await anyio.sleep(5 * keeper_module.FOLLOW_SECONDS)
+            assert 1 <= len(reads) <= 2 * 6
+            paced.let(WORDS)
+            for stream in streams:
+                assert (await stream.whole())[-1][0] == "response.completed"
+                assert stream.numbers == list(range(ALL))
+
+
+class Large(Recalls):
+    """Says much at once."""
+
+    async def run_response_async(
+        self, model: str, input_items: list[dict[str, Any]], body: dict[str, Any]
+    ) -> str:
+        return "x" * 1_000_000
+
+
+@pytest.mark.parametrize("start", [None, 0, 3])
+async def test_large_events_are_read_in_pieces_and_come_whole(start: int | None) -> None:
+    async with serving_worker(large=Large()) as worker:
+        made = await make(worker.http, "large", background=True)
+        found = await ended(worker.http, made["id"])
+        whole = await pick_up(worker, made["id"], None)
+        assert [data["sequence_number"] for _, data in whole] == list(range(len(whole)))
+        assert whole[-1][1]["response"] == found
+        rest = await pick_up(worker, made["id"], start)
+    assert rest == whole[0 if start is None else start + 1 :]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_who_does_not_read_a_stored_stream_has_little_of_it(which: int) -> None:
+    async with serving_pair(large=Large()) as workers:
+        made = await make(workers[0].http, "large", background=True)
+        await ended(workers[0].http, made["id"])
+        keeper = workers[which].keeper
+        reader = await keeper.reader(await keeper.find(made["id"], owner=""), start=0)
+        await anyio.sleep(0.3)
+        taken = [one.data for one in reader.channel.take() if isinstance(one, BytesDelta)]
+        assert 0 < sum(map(len, taken)) < 1_000_000
+        assert reader.closing is not None
+        assert not reader.has_ended
+        reader.cancel("the client left")
+
+
+async def test_a_response_that_is_deleted_within_an_event_says_nothing_more() -> None:
+    async with serving_worker(large=Large()) as worker:
+        made = await make(worker.http, "large", background=True)
+        await ended(worker.http, made["id"])
+        path = f"/v1/responses/{made['id']}"
+        sent: list[bytes] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message.get("body", b""))
+            if sum(map(len, sent)) == len(sent[-1]) > 0:  # the first of it
+                assert (await worker.http.delete(path)).status_code == 200
+
+        async def receive() -> Message:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "query_string": b"stream=true",
+            "headers": [],
+        }
+        with anyio.fail_after(10):
+            await worker.app(scope, receive, send)
+    said = b"".join(sent)
+    assert 0 < len(said) < 3_000_000
+    assert not said.endswith(b"\n\n")
+    assert b"[DONE]" not in said
+
+
+async def test_a_stream_that_cannot_be_read_ends_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving_worker(recalls=Recalls()) as worker:
+        ids = [(await make(worker.http, background=True))["id"] for _ in range(2)]
+        for id_ in ids:
+            await ended(worker.http, id_)
+        with worker.database.writing_aside() as connection:
+            odd = text("UPDATE response_frames SET data = 'no bytes' WHERE response = :id")
+            connection.execute(odd, {"id": ids[0]})
+        assert await pick_up(worker, ids[0], None) == []
+        assert (await pick_up(worker, ids[1], None))[-1][0] == "response.completed"
+    assert "stream_not_read" in [record.message for record in caplog.records]

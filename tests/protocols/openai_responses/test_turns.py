@@ -1,11 +1,14 @@
 """One response at a time is made in a conversation, and its turn ends whatever happens."""
 
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+from sqlalchemy import event
 
-from hayserve.errors import NotFound, StorageUnavailable, TurnTaken
+from hayserve.errors import NotFound, StorageUnavailable, TooBusy, TurnTaken
 from hayserve.kept.conversations import Conversation
 from hayserve.kept.responses import Kept
 from hayserve.protocols.openai_responses import turns as turns_module
@@ -191,3 +194,68 @@ async def test_a_server_that_has_stopped_tries_nothing_again() -> None:
         worker.conversations.add(ONE, [])
         await take(worker, "resp_1")
     await worker.turns.end("conv_1", "resp_1", ITEMS)
+
+
+async def test_of_those_who_wait_only_the_first_looks() -> None:
+    async with serving_worker() as worker:
+        worker.conversations.add(ONE, [])
+        await take(worker, "resp_0")
+        asked: list[str] = []
+        taken: list[str] = []
+
+        async def wait(response: str) -> None:
+            await take(worker, response, waits=True)
+            taken.append(response)
+            await worker.turns.end("conv_1", response, [])
+
+        def note(*arguments: Any) -> None:
+            asked.append(arguments[2])
+
+        waiting = [f"resp_{number}" for number in range(1, 11)]
+        async with anyio.create_task_group() as tasks:
+            for response in waiting:
+                tasks.start_soon(wait, response)
+                await anyio.lowlevel.checkpoint()
+            await anyio.sleep(0.5)
+            event.listen(worker.database.engine, "before_cursor_execute", note)
+            await anyio.sleep(1.0)
+            event.remove(worker.database.engine, "before_cursor_execute", note)
+            await worker.turns.end("conv_1", "resp_0", [])
+        assert sorted(taken) == sorted(waiting)
+        looks = [query for query in asked if "FROM conversations" in query]
+        assert 1 <= len(looks) <= 3
+
+
+async def test_those_who_wait_have_their_turns_in_the_order_in_which_they_came() -> None:
+    async with serving_worker() as worker:
+        worker.conversations.add(ONE, [])
+        await take(worker, "resp_0")
+        taken: list[int] = []
+
+        async def wait(number: int) -> None:
+            await take(worker, f"resp_{number}", waits=True)
+            taken.append(number)
+            await worker.turns.end("conv_1", f"resp_{number}", [])
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, 6):
+                tasks.start_soon(wait, number)
+                await anyio.sleep(0.1)
+            await worker.turns.end("conv_1", "resp_0", [])
+        assert taken == [1, 2, 3, 4, 5]
+
+
+async def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "MOST_WAITING", 2)
+    async with serving_worker() as worker:
+        worker.conversations.add(ONE, [])
+        await take(worker, "resp_0")
+        async with anyio.create_task_group() as tasks:
+            for number in (1, 2):
+                tasks.start_soon(partial(take, worker, f"resp_{number}", waits=True))
+                await anyio.sleep(0.1)
+            with pytest.raises(TooBusy, match="'conv_1'"):
+                await take(worker, "resp_3", waits=True)
+            tasks.cancel_scope.cancel()
+        await worker.turns.end("conv_1", "resp_0", ITEMS)
+        assert await take(worker, "resp_4", waits=True) == ITEMS

@@ -155,20 +155,29 @@ def _items(body: Mapping[str, Any]) -> list[Item]:
     if not all(isinstance(item, dict) for item in cast(list[object], items)):
         raise InvalidRequest("Each of the 'items' has to be an object.", param="items")
     for index, item in enumerate(cast(list[Item], items)):
-        if item.get("type") == "item_reference":
-            raise InvalidRequest(
-                f"The item at index {index} of 'items' is a reference.",
-                hint="Send the item itself.",
-                param=f"items.{index}.type",
-            )
-        is_message = item.get("type") in (None, "message")
-        if is_message and not isinstance(item.get("content"), str | list):
-            raise InvalidRequest(
-                f"The message at index {index} of 'items' has no content.",
-                hint="Its `content` is a text, or a list of parts.",
-                param=f"items.{index}.content",
-            )
+        _check(item, where=f"items[{index}]")
     return cast(list[Item], items)
+
+
+def _check(item: Item, *, where: str) -> None:
+    """Refuse what no deployment could be given later."""
+    match item:
+        case {"type": "item_reference"}:
+            raise InvalidRequest(
+                f"'{where}' is a reference.", hint="Send the item itself.", param=f"{where}.type"
+            )
+        case {"type": "function_call" | "function_call_output", **said}:
+            if not isinstance(said.get("call_id"), str):
+                raise InvalidRequest(f"'{where}' has no call_id.", param=f"{where}.call_id")
+        case {"type": str(kind)} if kind not in ("", "message"):
+            pass  # of what it is made is its deployment's business
+        case _:
+            if not isinstance(item.get("content"), str | list):
+                raise InvalidRequest(
+                    f"'{where}' has no content.",
+                    hint="The `content` of a message is a text, or a list of parts.",
+                    param=f"{where}.content",
+                )
 
 
 def _list(items: list[Item]) -> dict[str, Any]:

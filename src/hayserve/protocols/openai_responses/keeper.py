@@ -20,9 +20,10 @@ from hayserve.errors import (
     TurnTaken,
 )
 from hayserve.kept.responses import Kept, Responses
+from hayserve.kept.stream_pages import Place, StreamPage
 from hayserve.protocols.openai_responses.encode import ResponseEncoder
 from hayserve.protocols.openai_responses.kept_items import kept_response
-from hayserve.protocols.openai_responses.log import Log, last_event
+from hayserve.protocols.openai_responses.log import KeptStream, Reader, Rest, last_event
 from hayserve.protocols.openai_responses.recorder import CANCELLED, Recorder
 from hayserve.protocols.openai_responses.response_object import Response, error_of
 from hayserve.protocols.openai_responses.turns import Turns
@@ -37,6 +38,8 @@ FOLLOW_SECONDS = 0.1
 # How long the last words of responses may take to be kept when the server stops.
 CLOSE_SECONDS = 5.0
 AT_ONCE = 8
+# How many threads read streams. Who has other things to ask does not wait behind them.
+STREAMS_AT_ONCE = 2
 
 T = TypeVar("T")
 
@@ -69,8 +72,11 @@ class Keeper:
         self._worker = worker
         self._is_alive = is_alive
         self._purges = (responses.purge, turns.kept.purge, *purges)
+        self._pages = responses.pages
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        self._streams_limiter = anyio.CapacityLimiter(STREAMS_AT_ONCE)
         self._recorders: dict[str, Recorder] = {}
+        self._streams: dict[str, KeptStream] = {}  # those that somebody reads
         self._tasks: anyio.abc.TaskGroup | None = None  # they end by themselves
         self._chores: anyio.abc.TaskGroup | None = None  # they do not
 
@@ -134,18 +140,22 @@ class Keeper:
         self._turns.leave_to_recorder(kept)
         return recorder
 
-    async def find(self, id_: str, *, owner: str, param: str = "response_id") -> Kept:
+    async def find(
+        self, id_: str, *, owner: str, param: str = "response_id", aside: bool = False
+    ) -> Kept:
         """A response, as it is now.
 
         Args:
             id_: Its id.
             owner: Whose it is.
             param: Where the request names it.
+            aside: Whether nobody waits for this alone, so that it may keep nobody else waiting.
 
         Raises:
             NotFound: There is none of that id, or it is somebody else's.
         """
-        kept = await self._call(partial(self._responses.find, id_, owner=owner))
+        call = self._read if aside else self._call
+        kept = await call(partial(self._responses.find, id_, owner=owner))
         if kept is None or kept.body["object"] != "response":
             raise NotFound(
                 f"No response {id_!r} is kept.",
@@ -153,35 +163,43 @@ class Keeper:
                 "another key.",
                 param=param,
             )
-        if kept.has_ended or id_ in self._recorders or await self._lives(kept):
+        if kept.has_ended or id_ in self._recorders or await self._lives(kept, aside=aside):
             return kept
         body = _lost(kept)
         last = partial(_last_of_lost, body)
-        await self._call(partial(self._responses.lose, id_, body, last=last))
-        return await self.find(id_, owner=owner, param=param)
+        await call(partial(self._responses.lose, id_, body, last=last))
+        return await self.find(id_, owner=owner, param=param, aside=aside)
 
-    async def log(self, kept: Kept) -> Log:
-        """The events of a response, to its end, whichever worker makes it.
+    async def reader(self, kept: Kept, *, start: int) -> Reader:
+        """Who reads the events of a response, to its end, whichever worker makes it.
+
+        However many read it and however slowly, each has a page or two of the events in memory,
+        and one task looks for those that another worker writes.
+
+        Args:
+            kept: The response.
+            start: The number of the first event.
 
         Raises:
             InvalidRequest: It was not made in such a way that they are kept.
+            NotReady: The server is stopping.
+            StorageUnavailable: The database does not answer.
         """
         if (recorder := self._recorders.get(kept.id)) is not None:
-            return recorder.log
-        log = Log()
-        await self._read_on(kept.id, log)
-        if kept.has_ended and not log.frames:
+            recorder.log.read(reader := Reader(), start=start)
+            return reader
+        place = await self._read(partial(self._pages.place, kept.id, start))
+        if place is None and kept.has_ended:
             raise InvalidRequest(
                 f"The events of {kept.id!r} are not kept.",
                 hint="Retrieve it without `stream`. Events are kept of what is made with "
                 "`background: true`, and of what is made with `stream: true` and `store: true`.",
                 param="stream",
             )
-        if kept.has_ended or self._chores is None:
-            log.end()
-        else:
-            self._chores.start_soon(self._follow, kept, log)
-        return log
+        tasks = _running(self._chores)
+        rest = Rest(self._stream(kept, tasks), place or Place(0), start=start)
+        tasks.start_soon(self._give, kept.id, rest)
+        return rest.reader
 
     async def cancel(self, id_: str, *, owner: str) -> Response:
         """Stop a response that is under way; gives it as it is then.
@@ -196,7 +214,7 @@ class Keeper:
                 await self._everywhere.cancel(kept.run, reason=CANCELLED)
         while not kept.has_ended:
             await anyio.sleep(FOLLOW_SECONDS)
-            kept = await self.find(id_, owner=owner)
+            kept = await self.find(id_, owner=owner, aside=True)
         return {**kept.body}
 
     async def delete(self, id_: str, *, owner: str) -> None:
@@ -239,28 +257,51 @@ class Keeper:
         finally:
             del self._recorders[kept.id]
 
-    async def _follow(self, kept: Kept, log: Log) -> None:
-        """Read on in what another worker writes, for as long as somebody listens."""
+    def _stream(self, kept: Kept, tasks: anyio.abc.TaskGroup) -> KeptStream:
+        stream = self._streams.get(kept.id)
+        if stream is None:
+            stream = self._streams[kept.id] = KeptStream(partial(self._page, kept.id))
+            if kept.has_ended:
+                stream.end()
+            else:
+                tasks.start_soon(self._follow, kept, stream)
+        return stream
+
+    async def _give(self, id_: str, rest: Rest) -> None:
+        """Read a stream for one reader."""
         try:
-            while not kept.has_ended and log.is_read:
-                await anyio.sleep(FOLLOW_SECONDS)
-                with suppress(StorageUnavailable):  # which is logged; the next look tries again
-                    found = await self.find(kept.id, owner=kept.owner)
-                    await self._read_on(kept.id, log)
-                    kept = found
-        except NotFound:  # it was deleted
-            return
+            await rest.give()
+        except Exception:  # one stream that cannot be read must not end all others
+            logger.exception("stream_not_read", extra={"response": id_})
         finally:
-            log.end()
+            if not rest.stream.is_read and self._streams.get(id_) is rest.stream:
+                del self._streams[id_]
 
-    async def _read_on(self, id_: str, log: Log) -> None:
-        frames = partial(self._responses.frames, id_, start=len(log.frames))
-        log.add(b"".join(await self._call(frames)))
+    async def _follow(self, kept: Kept, stream: KeptStream) -> None:
+        """Look for what another worker writes, for as long as somebody reads it."""
+        place: Place | None = None
+        try:
+            while not stream.is_over and stream.is_read:
+                with suppress(StorageUnavailable):  # which is logged; the next look tries again
+                    found = await self.find(kept.id, owner=kept.owner, aside=True)
+                    if place is None:
+                        place = await self._read(partial(self._pages.place, kept.id)) or Place(0)
+                    place = await stream.grow(place)
+                    if found.has_ended:
+                        stream.end()
+                        return
+                await anyio.sleep(FOLLOW_SECONDS)
+        except NotFound:  # it was deleted
+            stream.end()
 
-    async def _lives(self, kept: Kept) -> bool:
+    async def _page(self, id_: str, place: Place) -> StreamPage | None:
+        return await self._read(partial(self._pages.page, id_, place))
+
+    async def _lives(self, kept: Kept, *, aside: bool) -> bool:
         if kept.worker == self._worker:
             return False  # and it is none of those that are recorded here
-        return await self._call(partial(self._is_alive, kept.worker))
+        call = self._read if aside else self._call
+        return await call(partial(self._is_alive, kept.worker))
 
     async def _purge(self) -> None:
         while True:
@@ -271,6 +312,9 @@ class Keeper:
 
     async def _call(self, function: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(function, limiter=self._limiter)
+
+    async def _read(self, function: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(function, limiter=self._streams_limiter)
 
 
 def _running(tasks: anyio.abc.TaskGroup | None) -> anyio.abc.TaskGroup:

@@ -14,6 +14,7 @@ from hayserve import errors
 from hayserve.errors import HayserveError, StorageUnavailable
 from hayserve.events import Event, RunCancelled, RunFailed
 from hayserve.kept.responses import Kept, Responses
+from hayserve.kept.stream_pages import PAGE_BYTES
 from hayserve.protocols.openai_error import failure_before_words
 from hayserve.protocols.openai_responses.encode import ResponseEncoder, as_stream
 from hayserve.protocols.openai_responses.kept_items import kept_response
@@ -174,17 +175,21 @@ class Recorder:
         await self._has_closed.wait()
         # Who sees that it has ended finds that the next turn can be taken.
         await self._turns.say(self.kept, self._response)
-        frames = self._unwritten() if self._has_frames else []
+        *earlier, last = _rows(self._unwritten() if self._has_frames else [])
+        await self._append(earlier)
         end = partial(self._responses.end, self.kept.id, self._response)
-        await self._until_done(partial(end, frames=frames, number=self._written))
+        await self._until_done(partial(end, frames=last, number=self._written))
         self._is_kept.set()
 
     async def _flush(self) -> None:
-        frames = self.log.frames[self._written :]
-        if frames:
+        await self._append(_rows(self.log.frames[self._written :]))
+
+    async def _append(self, rows: Sequence[Sequence[bytes]]) -> None:
+        for frames in rows:
             append = partial(self._responses.append, self.kept.id, frames, number=self._written)
-            self._has_frames = await self._until_done(append)  # it may have been deleted
-            self._written += len(frames)
+            if frames and self._has_frames:
+                self._has_frames = await self._until_done(append)  # it may have been deleted
+                self._written += len(frames)
 
     def _unwritten(self) -> list[bytes]:
         said = self.log.frames[self._written :]
@@ -196,3 +201,16 @@ class Recorder:
             with suppress(StorageUnavailable):  # which is logged
                 return await anyio.to_thread.run_sync(write, limiter=self._limiter)
             await anyio.sleep(RETRY_SECONDS)
+
+
+def _rows(frames: Sequence[bytes]) -> list[list[bytes]]:
+    """The same in rows that can be read one by one, at least one, none larger than need be."""
+    rows: list[list[bytes]] = [[]]
+    left = PAGE_BYTES
+    for frame in frames:
+        left -= len(frame)
+        if left < 0 and rows[-1]:
+            rows.append([])
+            left = PAGE_BYTES - len(frame)
+        rows[-1].append(frame)
+    return rows

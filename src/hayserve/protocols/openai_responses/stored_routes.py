@@ -3,10 +3,14 @@
 Source: https://platform.openai.com/docs/api-reference/responses
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hayserve.errors import InvalidRequest
+from hayserve.events import Closing, Event
 from hayserve.kept.responses import Kept
 from hayserve.protocols.described import (
     EVENTS,
@@ -20,7 +24,7 @@ from hayserve.protocols.described import (
 from hayserve.protocols.json_answer import json_answer
 from hayserve.protocols.openai_responses.done import ThenDone
 from hayserve.protocols.openai_responses.keeper import Keeper
-from hayserve.protocols.openai_responses.log import AsItIs, Reader
+from hayserve.protocols.openai_responses.log import AsItIs
 from hayserve.protocols.openai_responses.objects import ResponseObject, ResponseQuery
 from hayserve.protocols.owner import owner_of
 from hayserve.protocols.pages import Page, PageQuery, number_in, page
@@ -62,11 +66,12 @@ class StoredResponses:
         if request.query_params.get("stream", "false").lower() != "true":
             return json_answer(kept.body)
         start = _after(request.query_params.get("starting_after"))
-        log = await self._keeper.log(kept)
-        reader = Reader()
-        log.read(reader, start=start)
-        encoder = ThenDone(AsItIs(kept.body, start=start))
-        return EventStreamResponse(reader, opening=[], encoder=encoder)
+        reader = await self._keeper.reader(kept, start=start)
+        # Without its output, which may be large, and as it is read there is in its events.
+        encoder = _AsFarAsItIs({**kept.body, "output": []}, start=start)
+        return EventStreamResponse(
+            reader, opening=[], encoder=encoder, keep_alive=reader.keep_alive
+        )
 
     async def delete_response(self, request: Request) -> Response:
         """Delete a response."""
@@ -94,6 +99,24 @@ class StoredResponses:
         return await self._keeper.find(
             request.path_params["response_id"], owner=owner_of(request.headers.raw)
         )
+
+
+class _AsFarAsItIs:
+    """Sends what is kept of a stream, whose end is told only where an event ends.
+
+    Args:
+        response: The response object, to say why the reading is broken off.
+        start: The number of the first event.
+    """
+
+    def __init__(self, response: Mapping[str, Any], *, start: int) -> None:
+        self._as_it_is = AsItIs(response, start=start)
+        self._encoder = ThenDone(self._as_it_is)
+
+    def encode(self, event: Event) -> bytes:
+        if self._as_it_is.is_within and isinstance(event, Closing):
+            return b""  # what follows would count as more of that event
+        return self._encoder.encode(event)
 
 
 def _after(value: str | None) -> int:

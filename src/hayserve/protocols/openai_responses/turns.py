@@ -9,7 +9,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from hayserve.errors import NotFound, StorageUnavailable, TurnTaken
+from hayserve.errors import NotFound, StorageUnavailable, TooBusy, TurnTaken
 from hayserve.kept.conversations import Conversation, Conversations, Item
 from hayserve.kept.responses import Kept
 from hayserve.protocols.openai_responses.kept_items import kept_items
@@ -19,12 +19,47 @@ LONGEST_WAIT_SECONDS = 300.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.5
 RETRY_SECONDS = 1.0
 AT_ONCE = 8
+# How many threads look whether turns are free. Who has other things to ask does not wait for them.
+LOOKS_AT_ONCE = 2
+# How many may wait for their turn in one conversation, on each worker.
+MOST_WAITING = 16
 
 T = TypeVar("T")
 
 
+class _Line:
+    """Those who wait for their turn in one conversation, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._waiting: list[anyio.Event] = []
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiting) >= MOST_WAITING
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._waiting
+
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[None]:
+        """Wait until one is first; the next one is first when the block ends."""
+        mine = anyio.Event()
+        self._waiting.append(mine)
+        try:
+            if self._waiting[0] is not mine:
+                await mine.wait()
+            yield
+        finally:
+            self._waiting.remove(mine)
+            if self._waiting:
+                self._waiting[0].set()
+
+
 class Turns:
     """The conversations, and whose turn it is in each.
+
+    Of those who wait for their turn in one conversation, only the first looks whether it is free.
 
     Args:
         kept: Where they are.
@@ -36,6 +71,8 @@ class Turns:
         self.kept = kept
         self._look = look
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        self._looks_limiter = anyio.CapacityLimiter(LOOKS_AT_ONCE)
+        self._lines: dict[str, _Line] = {}
         # The responses whose turn is given back by whoever records them.
         self._recorded: set[str] = set()
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -74,22 +111,19 @@ class Turns:
         Raises:
             NotFound: As from `find`.
             TurnTaken: It is another's turn, and was for as long as this may wait.
+            TooBusy: `MOST_WAITING` wait for their turn in that conversation on this worker.
         """
         take = partial(self._take, id_, response, owner=owner)
-        deadline = anyio.current_time() + (LONGEST_WAIT_SECONDS if waits else 0)
-        pause = FIRST_PAUSE_SECONDS
         await self.find(id_, owner=owner)
-        while not await self.call(take):
-            if anyio.current_time() >= deadline:
-                raise TurnTaken(
-                    f"Another response is being made in the conversation {id_!r}.",
-                    hint="Send the request again when it has ended, or with "
-                    "`x-on-turn-taken: wait`.",
-                    param="conversation",
-                )
-            await anyio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            await self.find(id_, owner=owner)
+        # Who waits lets those be first who wait already.
+        if (waits and id_ in self._lines) or not await self.call(take):
+            if not waits:
+                raise _taken(id_)
+            is_free = partial(self._is_free, id_, owner=owner)
+            with anyio.move_on_after(LONGEST_WAIT_SECONDS) as patience:
+                await self._wait(id_, is_free, take)
+            if patience.cancelled_caught:
+                raise _taken(id_)
         return await self.call(partial(self.kept.items, id_))
 
     async def say(self, kept: Kept, response: Response) -> None:
@@ -144,6 +178,34 @@ class Turns:
         self._look()
         return take()
 
+    async def _wait(self, id_: str, is_free: Callable[[], bool], take: Callable[[], bool]) -> None:
+        """Take the turn when it is free and all who wait here already have had theirs."""
+        line = self._lines.setdefault(id_, _Line())
+        if line.is_full:
+            raise TooBusy(
+                f"{MOST_WAITING} requests wait for their turn in the conversation {id_!r}.",
+                hint="Send the request again when some of them have been answered.",
+            )
+        try:
+            async with line.place():
+                pause = FIRST_PAUSE_SECONDS
+                while not (await self._look_at(is_free) and await self.call(take)):
+                    await anyio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        finally:
+            if line.is_empty:
+                del self._lines[id_]
+
+    async def _look_at(self, is_free: Callable[[], bool]) -> bool:
+        return await anyio.to_thread.run_sync(is_free, limiter=self._looks_limiter)
+
+    def _is_free(self, id_: str, *, owner: str) -> bool:
+        self._look()
+        is_free = self.kept.is_free(id_, owner=owner)
+        if is_free is None:
+            raise not_kept(id_)
+        return is_free
+
     async def _end_later(self, give: Callable[[], object]) -> None:
         while not await self._is_done(give):  # noqa: ASYNC110 - nothing else tells
             await anyio.sleep(RETRY_SECONDS)
@@ -158,6 +220,14 @@ def _is_written(write: Callable[[], object]) -> bool:
     except StorageUnavailable:  # which is logged
         return False
     return True
+
+
+def _taken(id_: str) -> TurnTaken:
+    return TurnTaken(
+        f"Another response is being made in the conversation {id_!r}.",
+        hint="Send the request again when it has ended, or with `x-on-turn-taken: wait`.",
+        param="conversation",
+    )
 
 
 def not_kept(id_: str) -> NotFound:
