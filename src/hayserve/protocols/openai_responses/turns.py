@@ -33,13 +33,8 @@ class _Line:
     def __init__(self) -> None:
         self._waiting: list[anyio.Event] = []
 
-    @property
-    def is_full(self) -> bool:
-        return len(self._waiting) >= MOST_WAITING
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._waiting
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     @asynccontextmanager
     async def place(self) -> AsyncGenerator[None]:
@@ -126,6 +121,10 @@ class Turns:
                 raise _taken(id_)
         return await self.call(partial(self.kept.items, id_))
 
+    def waiting(self, id_: str) -> int:
+        """How many wait for their turn in a conversation, on this worker."""
+        return len(self._lines.get(id_, ()))
+
     async def say(self, kept: Kept, response: Response) -> None:
         """End the turn of a response, if it has one, with what was said in it.
 
@@ -181,7 +180,7 @@ class Turns:
     async def _wait(self, id_: str, is_free: Callable[[], bool], take: Callable[[], bool]) -> None:
         """Take the turn when it is free and all who wait here already have had theirs."""
         line = self._lines.setdefault(id_, _Line())
-        if line.is_full:
+        if len(line) >= MOST_WAITING:
             raise TooBusy(
                 f"{MOST_WAITING} requests wait for their turn in the conversation {id_!r}.",
                 hint="Send the request again when some of them have been answered.",
@@ -193,7 +192,7 @@ class Turns:
                     await anyio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         finally:
-            if line.is_empty:
+            if not line:
                 del self._lines[id_]
 
     async def _look_at(self, is_free: Callable[[], bool]) -> bool:
