@@ -70,3 +70,8 @@ def test_of_a_stream_that_was_deleted_there_is_nothing_more(database: Database) 
     assert (page := pages.page("resp_1", Place(0))) is not None
     assert Responses(database, keep_seconds=1).delete("resp_1", owner="me")
     assert pages.page("resp_1", page.after) is None
+
+
+def test_of_what_became_shorter_there_is_nothing_more(database: Database) -> None:
+    pages = kept_stream(database, [[frame(0)]])
+    assert pages.page("resp_1", Place(0, len(frame(0)))) is None

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ValidationError
 
 from hayserve.deployments.deployment import FailedDeployment
 from hayserve.errors import DeployRefused, InvalidInput, InvalidRequest, NotFound
-from hayserve.protocols.openai_request import model_named, refusal
+from hayserve.protocols.openai_request import answers_instead, model_named, refusal
 from protocols.openai_chat.served import Wrapper, deployed, registered
 
 
@@ -14,9 +14,18 @@ class Chat(Wrapper):
         return "Hi"
 
 
+class Embeds(Wrapper):
+    def run_embedding(self, model: str, texts: object, body: object) -> list[list[float]]:
+        return []
+
+
 class Body(BaseModel):
     model: str
     numbers: list[int]
+
+
+def test_what_cannot_chat_is_told_what_it_answers_instead() -> None:
+    assert answers_instead(deployed("it", Embeds())) == "It answers POST /v1/embeddings instead."
 
 
 def refused(body: str) -> InvalidRequest:

@@ -79,15 +79,6 @@ async def test_a_reader_hears_nothing_that_it_has_already() -> None:
     assert await all_of(reader) == [BytesDelta(THREE), RunFinished(None)]
 
 
-async def test_a_log_knows_whether_it_is_read() -> None:
-    log, reader = Log(), Reader()
-    assert not log.is_read
-    log.read(reader, start=0)
-    assert log.is_read
-    reader.cancel("the client left")
-    assert not log.is_read
-
-
 async def test_who_has_left_and_missed_nothing_is_not_read_to() -> None:
     log, reader = Log(), Reader()
     reader.cancel("the client left")
@@ -207,6 +198,31 @@ async def test_who_reads_what_is_kept_is_given_little_until_it_takes_it() -> Non
         await anyio.sleep(0.01)
         assert asked == [0, 1, 2]
         assert len(await all_of(rest.reader)) == 21
+
+
+async def test_an_event_that_is_skipped_may_be_spread_over_pages() -> None:
+    pages = [StreamPage(b"large", Place(0, 5)), StreamPage(ONE + TWO, Place(2))]
+
+    async def read(place: Place) -> StreamPage | None:
+        return pages.pop(0) if pages else None
+
+    stream = KeptStream(read)
+    stream.end()
+    rest = Rest(stream, Place(0), start=1)
+    await rest.give()
+    assert await all_of(rest.reader) == [BytesDelta(TWO), RunFinished(None)]
+
+
+async def test_news_that_come_while_one_looks_are_not_missed() -> None:
+    async def read(place: Place) -> StreamPage | None:
+        stream.end()
+        return None
+
+    stream = KeptStream(read)
+    rest = Rest(stream, Place(0), start=0)
+    with anyio.fail_after(5):
+        await rest.give()
+    assert await all_of(rest.reader) == [RunFinished(None)]
 
 
 async def test_who_leaves_is_not_read_for() -> None:

@@ -118,6 +118,19 @@ def test_a_type_of_any_type_is_refused(kind: object) -> None:
             messages_of(item)
 
 
+@pytest.mark.parametrize(
+    ("tool", "why"),
+    [
+        ({"type": "code_interpreter"}, "A tool of type 'code_interpreter' cannot be given"),
+        ({"type": "function", "parameters": {}}, "A function tool has no name"),
+    ],
+)
+def test_a_tool_that_chat_has_no_form_for_is_refused(tool: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidRequest, match=why) as caught:
+        chat_body({"tools": [tool]}, messages=[])
+    assert caught.value.param == "tools"
+
+
 def test_null_is_as_good_as_nothing() -> None:
     message = {"role": None, "content": [{"type": "input_text", "text": None}]}
     assert messages_of(message) == [{"role": "user", "content": ""}]

@@ -28,7 +28,7 @@ from hayserve.protocols.json_object import json_object
 from hayserve.protocols.notes import Notes, notes_in
 from hayserve.protocols.openai_responses.kept_items import Item, kept_items
 from hayserve.protocols.openai_responses.objects import (
-    MOST_ITEMS,
+    MOST_NEW_ITEMS,
     ConversationObject,
     ItemObject,
     NewConversation,
@@ -36,7 +36,7 @@ from hayserve.protocols.openai_responses.objects import (
 )
 from hayserve.protocols.openai_responses.turns import Turns, not_kept
 from hayserve.protocols.owner import owner_of
-from hayserve.protocols.pages import Page, PageQuery, page
+from hayserve.protocols.pages import Page, PageQuery, page, page_of
 
 _CHANGES = (*BODY, *KEPT)
 _MADE = Described(
@@ -118,7 +118,7 @@ class ConversationRoutes:
         kept = await self._turns.call(append)
         if kept is None:
             raise not_kept(id_)
-        return json_answer(_list(kept))
+        return json_answer(page_of(kept, has_more=False))
 
     async def retrieve_conversation_item(self, request: Request) -> Response:
         """Give one item of a conversation."""
@@ -150,8 +150,10 @@ def _items(body: Mapping[str, Any]) -> list[Item]:
     items: object = body.get("items")
     if items is None:
         return []
-    if not isinstance(items, list) or len(cast(list[object], items)) > MOST_ITEMS:
-        raise InvalidRequest(f"'items' has to be a list of at most {MOST_ITEMS}.", param="items")
+    if not isinstance(items, list) or len(cast(list[object], items)) > MOST_NEW_ITEMS:
+        raise InvalidRequest(
+            f"'items' has to be a list of at most {MOST_NEW_ITEMS}.", param="items"
+        )
     if not all(isinstance(item, dict) for item in cast(list[object], items)):
         raise InvalidRequest("Each of the 'items' has to be an object.", param="items")
     for index, item in enumerate(cast(list[Item], items)):
@@ -178,16 +180,6 @@ def _check(item: Item, *, where: str) -> None:
                     hint="The `content` of a message is a text, or a list of parts.",
                     param=f"{where}.content",
                 )
-
-
-def _list(items: list[Item]) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": items,
-        "first_id": items[0]["id"] if items else None,
-        "last_id": items[-1]["id"] if items else None,
-        "has_more": False,
-    }
 
 
 def _object(conversation: Conversation) -> dict[str, Any]:

@@ -118,11 +118,6 @@ class Log:
         self._readers: list[Reader] = []
 
     @property
-    def is_read(self) -> bool:
-        """Whether anybody waits for more."""
-        return any(not reader.has_ended for reader in self._readers)
-
-    @property
     def is_behind(self) -> bool:
         """Whether somebody has much to take of what was said."""
         return any(reader.channel.is_full for reader in self._readers)

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from hayserve.protocols.notes import Notes
 from hayserve.protocols.pages import PageEnds
 
-MOST_ITEMS, MOST_FILES = 20, 10_000
+MOST_NEW_ITEMS, MOST_FILES = 20, 10_000
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
@@ -117,13 +117,13 @@ class CompactionObject(TypedDict):
 class NewConversation(Notes, total=False):
     """A conversation that is to be begun."""
 
-    items: Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS)] | None
+    items: Annotated[list[dict[str, Any]], Field(max_length=MOST_NEW_ITEMS)] | None
 
 
 class NewItems(TypedDict, total=False):
     """What is to be added to a conversation."""
 
-    items: Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS)] | None
+    items: Annotated[list[dict[str, Any]], Field(max_length=MOST_NEW_ITEMS)] | None
 
 
 class ConversationObject(TypedDict):

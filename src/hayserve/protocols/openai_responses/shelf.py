@@ -154,6 +154,8 @@ class Shelf:
             TooLarge: The files that are named are more than `MOST_NAMED_BYTES`.
         """
         mentions = Counter(_ids_in(items))
+        if not mentions:
+            return list(items)
         files = [await self.find(id_, owner=owner) for id_ in mentions]
         # Before one of them is read.
         if sum(_weight(file) * mentions[file.id] for file in files) > MOST_NAMED_BYTES:
