@@ -105,6 +105,14 @@ class Settings(BaseSettings):
         default=False,
         description="Deploys without a key, from any host and origin, on any address.",
     )
+    require_key: bool = Field(
+        default=False,
+        description="Running needs a key on loopback, too, and not only beyond it.",
+    )
+    open_hosts: Texts = Field(
+        [],
+        description="Names, beside localhost, under which callers without a key may run.",
+    )
     key_file: Path | None = Field(
         None, description="Where the server writes its local key; by default one file per port."
     )

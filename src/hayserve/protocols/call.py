@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from hayserve.access.identity import identity_in
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, TooLarge
 from hayserve.protocols.body import limited, read_body
@@ -149,6 +150,7 @@ class Call:
             TooBusy: Too many runs wait already.
         """
         method, arguments = called
+        identity = identity_in(self.scope)
         if method.wants_headers:
             arguments = {**arguments, "headers": self.headers()}
         run = Run(
@@ -162,9 +164,11 @@ class Call:
             self.arrived,
             _timeout_in(self._raw.get(TIMEOUT)),
             streamed,
-            self._caller(),
+            identity.label or self._address(),
             survives or _survives(self._raw.get(ON_DISCONNECT)),
             asked,
+            identity.caller,
+            identity.owner,
         )
         live = executor.start(run)
         self.scope["state"]["run"] = live
@@ -179,7 +183,7 @@ class Call:
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
-    def _caller(self) -> str:
+    def _address(self) -> str:
         client = self.scope.get("client")
         return client[0] if client else ""
 

@@ -7,16 +7,18 @@ from pydantic import ValidationError
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidInput, InvalidRequest, NotFound, Problem
+from hayserve.protocols.allowed import Scope, deployment_for
 
 
-async def model_named(registry: Registry, name: str) -> Deployment:
-    """The deployment behind a model's name, for a run.
+async def model_named(scope: Scope, registry: Registry, name: str) -> Deployment:
+    """The deployment behind a model's name, for whoever has sent the request of an ASGI scope.
 
     Raises:
+        Forbidden: That one may not run it.
         NotFound: There is none; its `param` says that the model is at fault.
     """
     try:
-        return await registry.for_run(name)
+        return await deployment_for(scope, registry, name)
     except NotFound as error:
         raise NotFound(error.message, hint=error.hint, param="model") from error
 

@@ -114,7 +114,10 @@ class Executor:
         live = LiveRun(
             run,
             context=RunContext(
-                run.id, streaming_components=self._streaming_components, asked=run.asked
+                run.id,
+                streaming_components=self._streaming_components,
+                asked=run.asked,
+                caller=run.who,
             ),
             started=now if run.arrived is None else run.arrived,
             waker=self._waker,
@@ -140,17 +143,22 @@ class Executor:
         """The run of that id, from any thread; None if it has ended."""
         return next((run for run in list(self._lives) if run.id == run_id), None)
 
-    def cancel(self, run_id: str, *, reason: str) -> bool:
+    def cancel(self, run_id: str, *, reason: str, owner: str | None = None) -> bool:
         """Tell a run to stop.
 
         Args:
             run_id: Its id.
             reason: What its caller is told.
+            owner: Whose it has to be; None for anybody's.
 
         Returns:
             Whether there is one of that id.
         """
-        found = [live for run, live in self._lives.items() if run.id == run_id]
+        found = [
+            live
+            for run, live in self._lives.items()
+            if run.id == run_id and owner in {None, run.owner}
+        ]
         for live in found:
             live.cancel(reason)
         return bool(found)
@@ -192,6 +200,7 @@ class Executor:
             method=run.method.name,
             streamed=run.streamed,
             caller=run.caller,
+            owner=run.owner,
             stage="waiting" if self._admission.is_waiting(run) else live.context.stage,
             age_seconds=age,
             deadline_in_seconds=None if live.may_last == inf else live.may_last - age,

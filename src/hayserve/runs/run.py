@@ -7,6 +7,7 @@ from typing import Any
 
 from hayserve.deployments.uses import Uses
 from hayserve.wrappers.asked import Asked
+from hayserve.wrappers.caller import NOBODY, Caller
 from hayserve.wrappers.capabilities import Method
 from hayserve.wrappers.run_limits import NO_LIMITS, RunLimits
 
@@ -30,6 +31,8 @@ class Run:
         caller: Who asked for it, for people.
         survives: Whether it goes on when its caller leaves.
         asked: What its caller asks beside the arguments.
+        who: Who asked for it, for the wrapper.
+        owner: Whose it is, for who wants to know of it or to stop it.
     """
 
     id: str
@@ -45,6 +48,8 @@ class Run:
     caller: str = ""
     survives: bool = False
     asked: Asked | None = None
+    who: Caller = NOBODY
+    owner: str = ""
 
 
 def new_ids(count: int = 64) -> list[str]:

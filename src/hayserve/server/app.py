@@ -17,7 +17,7 @@ from hayserve.deployments.bundle import check_alias, check_name
 from hayserve.deployments.reserved import RESERVED
 from hayserve.deployments.rules import check_parameters
 from hayserve.deployments.target import Target
-from hayserve.errors import Forbidden, NameTaken, Unauthorized
+from hayserve.errors import NameTaken
 from hayserve.protocols.admin.routes import Admin
 from hayserve.protocols.admin.runs import LiveRuns
 from hayserve.protocols.body import read_body
@@ -32,9 +32,10 @@ from hayserve.protocols.openai_responses.routes import OpenAIResponses
 from hayserve.protocols.openai_responses.stored_routes import StoredResponses
 from hayserve.protocols.rest.openapi import OpenAPI
 from hayserve.protocols.rest.routes import Rest
+from hayserve.server.callers import Callers, Door
 from hayserve.server.error_responses import handlers
 from hayserve.server.front import Front
-from hayserve.server.guard import ForeignPages, Guard
+from hayserve.server.gate import Gate
 from hayserve.server.health import Health
 from hayserve.server.idempotency import Idempotent
 from hayserve.server.keeping import reading_of
@@ -43,6 +44,7 @@ from hayserve.server.local_key import LocalKey
 from hayserve.server.middleware import LastAnswers, RootPath, RunIds
 from hayserve.server.parts import Parts, parts_of
 from hayserve.server.role import Role
+from hayserve.server.sockets import is_loopback
 from hayserve.settings import Settings, load
 from hayserve.wrappers.run_limits import RunLimits
 
@@ -172,6 +174,8 @@ def create_app(
     things = {target.name: target for target in targets or () if target.kind == "thing"}
     parts = parts_of(settings, things=things, prove=prove, run=role.run)
     key = None if settings.insecure else role.key or LocalKey()
+    callers = Callers(parts.keyring.identity_of, door=_door(settings, key))
+    gate = Middleware(Gate, callers, None if settings.insecure else partial(_may_call, settings))
     start = Start(
         targets,
         things=things,
@@ -182,8 +186,8 @@ def create_app(
     )
     app = Application(
         things,
-        routes=_routes(parts, key, reading_of(settings)),
-        around=_middleware(settings),
+        routes=_routes(parts, reading_of(settings)),
+        around=_middleware(settings, gate),
         once=partial(_once, parts, settings),
         exception_handlers=handlers(),
         lifespan=Lifespan(settings, parts, start),
@@ -192,7 +196,7 @@ def create_app(
     return app
 
 
-def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[BaseRoute]:
+def _routes(parts: Parts, reading: Reading) -> list[BaseRoute]:
     registry, executor = parts.registry, parts.executor
     admin = Admin(
         registry,
@@ -207,7 +211,7 @@ def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[BaseRo
         *_openai(parts, reading),
         *Health(registry).routes(),
         *admin.routes(),
-        *_guarded([*admin.guarded_routes(), *live_runs.guarded_routes()], key),
+        *live_runs.routes(),
     ]
     described = [route for route in fixed if isinstance(route, DescribedRoute)]
     description = OpenAPI(registry, described, version=hayserve.__version__).routes()
@@ -253,14 +257,16 @@ def _once(parts: Parts, settings: Settings, front: Front) -> ASGIApp:
     return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
 
 
-def _guarded(routes: Sequence[DescribedRoute], key: LocalKey | None) -> list[DescribedRoute]:
-    if key is None:
-        return [*routes]
-    guard = Guard(key.value)
-    return [route.behind(guard.on(route.endpoint), (Forbidden, Unauthorized)) for route in routes]
+def _door(settings: Settings, key: LocalKey | None) -> Door:
+    return Door(
+        is_open=is_loopback(settings.host) and not settings.require_key,
+        lets_all=settings.insecure,
+        open_hosts=settings.open_hosts,
+        local_key=None if key is None else key.value,
+    )
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, gate: Middleware) -> list[Middleware]:
     chain = [Middleware(RunIds), Middleware(LastAnswers)]
     if settings.root_path.strip("/"):
         chain.append(Middleware(RootPath, settings.root_path))
@@ -277,9 +283,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 max_age=settings.cors_max_age,
             )
         )
-    if not settings.insecure:
-        chain.append(Middleware(ForeignPages, partial(_may_call, settings)))
-    return chain
+    return [*chain, gate]
 
 
 def _may_call(settings: Settings, origin: str) -> bool:

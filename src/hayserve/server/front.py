@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hayserve.access.rules import Rule, check
 from hayserve.errors import HayserveError
 from hayserve.protocols.call import RunEndpoint
+from hayserve.protocols.described import RuledRoute
 from hayserve.server.error_responses import answer_error, answer_http_exception, answer_unexpected
 
 _RUN = "/run"
@@ -31,7 +32,7 @@ class Front:
         endpoints = {
             route.path: route.endpoint
             for route in routes
-            if isinstance(route, Route) and isinstance(route.endpoint, RunEndpoint)
+            if isinstance(route, RuledRoute) and isinstance(route.endpoint, RunEndpoint)
         }
         self._of_deployments = endpoints.pop("/{name}/run", None)
         self._by_path = endpoints
@@ -46,6 +47,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         try:
+            check(scope, Rule.RUN)
             await endpoint(scope, receive, send)
         except ClientDisconnect:
             return

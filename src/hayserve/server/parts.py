@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from hayserve.access.keyring import Keyring
+from hayserve.access.keys import Keys
 from hayserve.deployments.code_folders import CodeFolders
 from hayserve.deployments.declarations import Declarations
 from hayserve.deployments.declare import Declarer
@@ -58,6 +60,8 @@ class Parts:
         declarer: Does so with what the server is started with.
         history: What was served before.
         rules: What may be deployed.
+        keys: The keys, as they are kept.
+        keyring: The keys, as each request needs them.
     """
 
     database: Database
@@ -76,6 +80,8 @@ class Parts:
     declarer: Declarer
     history: History
     rules: Rules
+    keys: Keys
+    keyring: Keyring
 
 
 def parts_of(
@@ -114,7 +120,7 @@ def parts_of(
         limits=LoadLimits(seconds, _at_once(settings)),
         leads=rollout.leads,
     )
-    blocking = settings.blocking_seconds
+    blocking, keys = settings.blocking_seconds, Keys(database)
     everywhere = RunsEverywhere(executor, database=database, members=members, pulse=pulse)
     return Parts(
         database=database,
@@ -133,6 +139,8 @@ def parts_of(
         declarer=_declarer(settings, deployer, books=books, members=members, rules=rules),
         history=History(books.ledger, books.revisions),
         rules=rules,
+        keys=keys,
+        keyring=Keyring(keys),
     )
 
 

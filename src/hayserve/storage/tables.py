@@ -279,3 +279,61 @@ file_pieces = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
 )
+
+# The keys that callers show, of which only hashes are kept. `version` grows with each change of any
+# key, so that a worker sees by one number whether there is something new.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False, index=True),
+    Column("digest", String(64), nullable=False),
+    Column("old_digest", String(64), nullable=False),
+    Column("old_until", Float, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("budget", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Column("last_used_at", Float),
+    Column("version", Integer, nullable=False, index=True),
+)
+
+# How much of a budget is given out in a window of time: `taken` is what was used, and what workers
+# hold to use it.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("window", Integer, primary_key=True, autoincrement=False),
+    Column("taken", Float, nullable=False),
+)
+
+# What workers hold of it.
+leases = Table(
+    "leases",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("window", Integer, primary_key=True, autoincrement=False),
+    Column("worker", String(64), primary_key=True),
+    Column("amount", Float, nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+# What the runs of a day used, by whose they were and what they ran.
+usage = Table(
+    "usage",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(64), primary_key=True),
+    Column("deployment", String(200), primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+)

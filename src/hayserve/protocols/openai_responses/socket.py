@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import anyio
 import orjson
-from starlette.routing import WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from hayserve.access.rules import Rule
 from hayserve.errors import HayserveError, InvalidRequest, NotReady, TooBusy
 from hayserve.protocols.call import Call, Reading
+from hayserve.protocols.described import RuledSocket
 from hayserve.protocols.json_bytes import to_json
 from hayserve.protocols.line import EXTENSION, Line
 from hayserve.protocols.openai_error import error_object
@@ -55,9 +56,9 @@ class ResponseSocket:
         self._maker = maker
         self._reading = reading
 
-    def routes(self) -> list[WebSocketRoute]:
+    def routes(self) -> list[RuledSocket]:
         return [
-            WebSocketRoute(path, self, name="response_socket")
+            RuledSocket(path, self, allows=Rule.RUN, name="response_socket")
             for path in ("/v1/responses", "/responses")
         ]
 

@@ -7,7 +7,9 @@ import pytest
 from starlette.testclient import WebSocketDenialResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from hayserve.server.guard import ForeignPages
+from hayserve.access.identity import GUEST
+from hayserve.server.callers import Callers, Door
+from hayserve.server.gate import Gate
 from server.serving import HELLO, Server, put, serving
 
 
@@ -32,7 +34,7 @@ def test_without_a_key_nobody_deploys(server: Server) -> None:
     refused = server.http.post("/deploy_files", json={})
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == "Bearer"
-    assert refused.json()["detail"] == "Deploying needs this server's local key."
+    assert refused.json()["detail"] == "This needs a key."
     assert server.http.post("/deploy-yaml", json={}).status_code == 401
     assert server.http.post("/undeploy/a").status_code == 401
     assert server.http.get("/status").status_code == 200
@@ -141,13 +143,15 @@ def connects(server: Server, **headers: str) -> int:
 def test_pages_of_other_origins_open_no_websockets(
     tmp_path: Path, *, origin: str, host: str, status: int
 ) -> None:
-    with serving(tmp_path, insecure=False) as server:
+    # What the test client calls the server whenever it opens a WebSocket.
+    with serving(tmp_path, insecure=False, open_hosts=["testserver"]) as server:
         assert connects(server, origin=origin, host=host) == status
-        assert connects(server, host=host) == 101
+        assert connects(server, host="localhost") == 101
 
 
 def test_pages_that_cors_lets_call_open_websockets_too(tmp_path: Path) -> None:
-    with serving(tmp_path, insecure=False, cors_allow_origins=["https://a.example"]) as server:
+    settings = {"cors_allow_origins": ["https://a.example"], "open_hosts": ["testserver"]}
+    with serving(tmp_path, insecure=False, **settings) as server:
         assert connects(server, origin="https://a.example") == 101
         assert connects(server, origin="https://b.example") == 403
 
@@ -166,7 +170,8 @@ async def test_a_web_server_that_can_only_close_a_handshake_does_that() -> None:
         sent.append(message)
 
     scope: Scope = {"type": "websocket", "headers": [(b"origin", b"https://evil.example")]}
-    await ForeignPages(app, lambda _: False)(scope, receive, send)
+    callers = Callers(lambda _: GUEST, door=Door())
+    await Gate(app, callers, lambda _: False)(scope, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 

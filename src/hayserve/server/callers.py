@@ -1,0 +1,152 @@
+"""Finds out who calls: by a key, a token, or by where a request came."""
+
+import hmac
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from hayserve.access.identity import ANYBODY, GUEST, STRANGER, Identity
+from hayserve.access.key import MARK, Shown, digest_of, shown_in
+from hayserve.access.scopes import ALL
+from hayserve.errors import Forbidden, HayserveError, Unauthorized
+from hayserve.server.sockets import is_loopback
+from hayserve.wrappers.caller import Caller
+
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d+)?", re.ASCII)
+_MOST_KNOWN = 256
+_LOCAL = Identity(Caller("local", "local"), owner="local", scopes=ALL)
+
+FindKey = Callable[[Shown], Identity]
+# Who shows a token; None if it is no token of a provider that is trusted.
+FindToken = Callable[[str], Awaitable[Identity | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How those are treated who show no key.
+
+    Args:
+        is_open: Whether those on this machine may run without a key.
+        lets_all: Whether everybody may do everything.
+        open_hosts: Names under which those without a key may run, beside those of this machine.
+        local_key: The key of the command line on this machine; None if there is none.
+    """
+
+    is_open: bool = True
+    lets_all: bool = False
+    open_hosts: Sequence[str] = ()
+    local_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """How a request came.
+
+    Args:
+        host: What its `Host` says.
+        server: The address and the port that it came to; None or no port where that is no network.
+    """
+
+    host: str
+    server: tuple[str, int | None] | None
+
+
+class Callers:
+    """Knows who calls.
+
+    Args:
+        find_key: Who shows a key.
+        door: How those are treated who show none.
+        find_token: Who shows a token; None where tokens are not taken.
+    """
+
+    def __init__(
+        self, find_key: FindKey, *, door: Door, find_token: FindToken | None = None
+    ) -> None:
+        self._find_key = find_key
+        self._door = door
+        self._local_key = door.local_key.encode() if door.local_key else None
+        self._find_token = find_token
+        self._open_hosts = frozenset(host.lower() for host in door.open_hosts)
+        # An attacker may send any host: only so many are remembered.
+        self._is_own_host = lru_cache(_MOST_KNOWN)(self._look_at_host)
+        self._is_own_address = lru_cache(_MOST_KNOWN)(self._look_at_address)
+
+    def find(self, shown: str, arrived: Arrived) -> Identity | None:
+        """Who shows that; None if it may be a token, for which `ask` has to be asked."""
+        if not shown:
+            return self._nobody("", arrived)
+        if (key := shown_in(shown)) is not None:
+            found = self._find_key(key)
+            is_let_in = found.refusal is not None and self._door.lets_all
+            return self._nobody(shown, arrived) if is_let_in else found
+        if self._is_local_key(shown):
+            return _LOCAL if self._is_here(arrived) else _elsewhere(arrived.host)
+        if self._find_token is not None and shown.count(".") == 2:  # noqa: PLR2004 - of a JWT
+            return None
+        return self._nobody(shown, arrived)
+
+    async def ask(self, shown: str, arrived: Arrived) -> Identity:
+        """Who shows what may be a token."""
+        assert self._find_token is not None
+        return await self._find_token(shown) or self._nobody(shown, arrived)
+
+    def _is_local_key(self, shown: str) -> bool:
+        own = self._local_key
+        return own is not None and hmac.compare_digest(shown.encode(), own)
+
+    def _nobody(self, shown: str, arrived: Arrived) -> Identity:
+        """Who shows nothing that is known; clients of OpenAI always show something."""
+        if self._door.lets_all:
+            return _showing(shown, ANYBODY)
+        if shown.startswith(MARK) or (shown and not self._door.is_open):
+            return _WRONG
+        if not self._door.is_open:
+            return STRANGER
+        return _showing(shown, GUEST) if self._is_here(arrived) else _elsewhere(arrived.host)
+
+    def _is_here(self, arrived: Arrived) -> bool:
+        """Whether a request came to this machine by a name of its own."""
+        if not self._is_own_host(arrived.host):
+            return False
+        server = arrived.server
+        return server is None or server[1] is None or self._is_own_address(server[0])
+
+    def _look_at_host(self, host: str) -> bool:
+        return self._look_at_address(name_in(host))
+
+    def _look_at_address(self, address: str) -> bool:
+        return is_loopback(address) or address.lower() in self._open_hosts
+
+
+def name_in(host: str) -> str:
+    """The name in a `Host`, without the port: `localhost` or `[::1]`; empty if it is none."""
+    found = _HOST.fullmatch(host)
+    return found[1] if found else ""
+
+
+@lru_cache(_MOST_KNOWN)
+def _showing(text: str, identity: Identity) -> Identity:
+    """Whoever shows something of another server owns what others who show that leave here."""
+    return replace(identity, owner=digest_of(text)) if text else identity
+
+
+def _elsewhere(host: str) -> Identity:
+    def refused() -> HayserveError:
+        return Forbidden(
+            f"This was sent to {host!r}, and who has no key is served under localhost only.",
+            hint="Call localhost, show a key that `hayserve keys create` makes, or name the host "
+            "in HAYSERVE_OPEN_HOSTS.",
+        )
+
+    return Identity(refusal=refused)
+
+
+def _refused() -> HayserveError:
+    return Unauthorized(
+        "This key is not known.", hint="`hayserve keys list` shows which keys are in use."
+    )
+
+
+_WRONG = Identity(refusal=_refused)
