@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hayserve.access.budget import NO_BUDGET, Budget
@@ -16,7 +16,8 @@ from hayserve.errors import InvalidRequest
 MARK = "hs_"
 _ID_BYTES, _SECRET_BYTES = 6, 32
 _FORM = re.compile(rf"{MARK}([0-9a-f]{{{2 * _ID_BYTES}}})_([\w-]{{43}})", re.ASCII)
-_NAME = re.compile(r"[\w.@-]{1,100}")
+# It can be a segment of a path, which neither `.` nor `..` can.
+_NAME = re.compile(r"\w[\w.@-]{0,99}")
 
 
 class Shown(NamedTuple):
@@ -52,9 +53,9 @@ class Key:
 
     id: str
     name: str
-    digest: str
+    digest: str = field(repr=False)
     scopes: Sequence[str]
-    old_digest: str = ""
+    old_digest: str = field(default="", repr=False)
     old_until: float = 0
     budget: Budget = NO_BUDGET
     created_at: float = 0
@@ -104,15 +105,20 @@ def shown_in(text: str) -> Shown | None:
     return None if found is None else Shown(found[1], digest_of(text))
 
 
+def is_key_name(name: str) -> bool:
+    """Whether a key can have that name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_key_name(name: str) -> None:
     """Refuse what is no name for a key.
 
     Raises:
         InvalidRequest: It is not.
     """
-    if not _NAME.fullmatch(name):
+    if not is_key_name(name):
         raise InvalidRequest(
             f"{name!r} is no name for a key.",
-            hint="Use 1 to 100 letters, digits and `_ . @ -`.",
+            hint="Use 1 to 100 letters, digits and `_ . @ -`, a letter or digit first.",
             param="name",
         )

@@ -1,10 +1,9 @@
 """Knows the keys in memory, and follows what becomes of them."""
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
@@ -16,11 +15,35 @@ from hayserve.access.scopes import Scopes
 from hayserve.errors import StorageUnavailable, Unauthorized
 from hayserve.wrappers.caller import Caller
 
-logger = logging.getLogger("hayserve.access")
-
-# A change is known as soon as the database tells of it; this is for one that it does not tell of.
+# A change is known as soon as the pulse tells of it; this is for one that it does not tell of.
 LOOK_SECONDS = 0.5
+# Where much is written the pulse beats more often than anybody has to look.
+PAUSE_SECONDS = 0.05
 NOTE_SECONDS = 10.0
+
+
+class Beat(Protocol):
+    """The next time that something has changed."""
+
+    async def wait(self, seconds: float) -> None:
+        """Return when it has come, or after so many seconds."""
+        ...
+
+
+class Pulse(Protocol):
+    """Says when something in the database has changed."""
+
+    def next(self) -> Beat: ...
+
+
+class _Nothing:
+    """Where nobody tells."""
+
+    def next(self) -> Beat:
+        return self
+
+    async def wait(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
 
 
 class Keyring:
@@ -28,15 +51,25 @@ class Keyring:
 
     Args:
         keys: Where they are kept.
+        pulse: Says when they may have changed; without it they are looked at twice a second.
         clock: Seconds since 1970.
     """
 
-    def __init__(self, keys: Keys, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        pulse: Pulse | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._keys = keys
+        self._pulse = pulse or _Nothing()
         self._clock = clock
         self._known: Mapping[str, tuple[Key, Identity]] = {}
         self._version = -1
         self._used: dict[str, float] = {}
+        # Its own threads: runs that take all others must not keep a revoked key alive.
+        self._limiter = anyio.CapacityLimiter(2)
 
     def identity_of(self, shown: Shown) -> Identity:
         """Who shows a key; one that is refused if the key is not in use."""
@@ -54,44 +87,47 @@ class Keyring:
         Raises:
             StorageUnavailable: The database does not answer at the start.
         """
-        await anyio.to_thread.run_sync(self.look)
+        await anyio.to_thread.run_sync(self.look, limiter=self._limiter)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._every, LOOK_SECONDS, self.look)
-            tasks.start_soon(self._every, NOTE_SECONDS, self.note)
+            tasks.start_soon(self._follow)
+            tasks.start_soon(self._keep_noting)
             try:
                 yield
             finally:
                 tasks.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
-                    await self._done(self.note)
+                    await self.note()
 
     def look(self) -> None:
         """See what has changed. It blocks."""
         version = self._keys.version()
         if version != self._version:
-            known = {key.id: (key, _identity(key)) for key in self._keys.all()}
+            kept = self._keys.all()
+            known = {key.id: (key, _identity(key)) for key in kept if key.revoked_at is None}
             self._known, self._version = known, version
 
-    def note(self) -> None:
-        """Write down which keys were shown. It blocks."""
+    async def note(self) -> None:
+        """Write down which keys were shown."""
         used, self._used = self._used, {}
-        if used:
-            self._keys.note_use(used)
+        if not used:
+            return
+        try:
+            await anyio.to_thread.run_sync(self._keys.note_use, used, limiter=self._limiter)
+        except StorageUnavailable:  # which is logged
+            self._used = {**used, **self._used}
 
-    async def _every(self, seconds: float, work: Callable[[], None]) -> None:
+    async def _follow(self) -> None:
         while True:
-            await anyio.sleep(seconds)
-            await self._done(work)
+            beat = self._pulse.next()
+            with suppress(StorageUnavailable):  # it is logged; what is known holds until then
+                await anyio.to_thread.run_sync(self.look, limiter=self._limiter)
+            await beat.wait(LOOK_SECONDS)
+            await anyio.sleep(PAUSE_SECONDS)
 
-    async def _done(self, work: Callable[[], None]) -> None:
-        await anyio.to_thread.run_sync(partial(_tried, work))
-
-
-def _tried(work: Callable[[], None]) -> None:
-    try:
-        work()
-    except StorageUnavailable:  # which is logged; what is known holds until it answers
-        return
+    async def _keep_noting(self) -> None:
+        while True:
+            await anyio.sleep(NOTE_SECONDS)
+            await self.note()
 
 
 def _refused() -> Unauthorized:

@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from hayserve.access.budget import NO_BUDGET, Budget
-from hayserve.access.key import Key, check_key_name, digest_of, new_id, new_text
+from hayserve.access.key import Key, check_key_name, digest_of, is_key_name, new_id, new_text
 from hayserve.access.scopes import MOST_SCOPES, Scopes
 from hayserve.errors import InvalidRequest, NameTaken, NotFound
 from hayserve.storage.database import Database
 from hayserve.storage.tables import keys
+
+_LONGEST = 100 * 365 * 86400
 
 
 class Keys:
@@ -57,7 +59,8 @@ class Keys:
         """
         check_key_name(name)
         words = _checked(scopes)
-        _check_seconds(expires_in)
+        if expires_in is not None:
+            _check_seconds(expires_in, param="expires_in")
         id_, now = new_id(), self._clock()
         text = new_text(id_)
         key = Key(
@@ -94,7 +97,8 @@ class Keys:
             InvalidRequest: The time cannot be used.
             NotFound: No key of that name is in use.
         """
-        _check_seconds(keep_old or None)
+        if keep_old:
+            _check_seconds(keep_old, param="keep_old")
         now = self._clock()
         with self._database.writing() as connection:
             key = _found(connection, name, now)
@@ -116,6 +120,11 @@ class Keys:
             _write(connection, key)
         return key
 
+    def any_in_use(self) -> bool:
+        """Whether somebody can call with a key."""
+        now = self._clock()
+        return any(key.is_alive(now) for key in self.all())
+
     def all(self) -> list[Key]:
         """All keys, also those that are not in use any more, the oldest first."""
         with self._database.reading() as connection:
@@ -128,11 +137,13 @@ class Keys:
             return connection.execute(select(func.max(keys.c.version))).scalar() or 0
 
     def note_use(self, used: Mapping[str, float]) -> None:
-        """Note when keys were last shown, by their ids."""
+        """Note when keys were last shown, by their ids; what is noted already may be later."""
+        is_earlier = or_(keys.c.last_used_at.is_(None), keys.c.last_used_at < bindparam("at"))
+        row = update(keys).where(keys.c.id == bindparam("key"), is_earlier)
+        # In one order, or two workers would wait for each other.
+        rows = [{"key": id_, "at": at} for id_, at in sorted(used.items())]
         with self._database.writing_aside() as connection:
-            for id_, at in used.items():
-                row = update(keys).where(keys.c.id == id_)
-                connection.execute(row.values(last_used_at=at))
+            connection.execute(row.values(last_used_at=bindparam("at")), rows)
 
 
 def _checked(scopes: Sequence[str]) -> tuple[str, ...]:
@@ -146,12 +157,12 @@ def _checked(scopes: Sequence[str]) -> tuple[str, ...]:
     return words
 
 
-def _check_seconds(seconds: float | None) -> None:
-    if seconds is not None and not 0 < seconds <= 100 * 365 * 86400:
+def _check_seconds(seconds: float, *, param: str) -> None:
+    if not 0 < seconds <= _LONGEST:
         raise InvalidRequest(
             f"A key cannot be used for {seconds:g} seconds.",
-            hint="Say how long from now, such as 30d or 12h.",
-            param="expires",
+            hint="Say how long from now: more than nothing, and at most 100 years.",
+            param=param,
         )
 
 
@@ -161,7 +172,8 @@ def _alive(connection: Connection, name: str, now: float) -> Key | None:
 
 
 def _found(connection: Connection, name: str, now: float) -> Key:
-    key = _alive(connection, name, now)
+    # What no key is called may be a text that no database takes.
+    key = _alive(connection, name, now) if is_key_name(name) else None
     if key is None:
         raise NotFound(
             f"No key named {name!r} is in use.", hint="`hayserve keys list` shows them all."

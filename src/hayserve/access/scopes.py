@@ -7,14 +7,15 @@ from hayserve.errors import InvalidRequest
 
 RUN, DEPLOY, ADMIN = "run", "deploy", "admin"
 MOST_SCOPES = 100
-# A deployment's name; whether there is one of that name does not matter, it may come later.
-_RUN_ONE = re.compile(r"run:([^\s:/?#]{1,200})")
+# A deployment's name or alias; whether there is one does not matter, it may come later.
+_RUN_ONE = re.compile(r"run:(\S{1,200})")
 
 
 class Scopes:
     """A set of scopes.
 
-    `run` allows to run all deployments, `run:NAME` to run that one, under all of its names;
+    `run` allows to run all deployments, `run:NAME` to run the one that has this name or alias,
+    under all of its names;
     `deploy` to change what is served, and to see its history; `admin` everything.
 
     Args:
@@ -54,7 +55,7 @@ def _name_in(word: str) -> str:
     """The deployment that a scope is for; empty if it is for all."""
     if word in (RUN, DEPLOY, ADMIN):
         return ""
-    if (found := _RUN_ONE.fullmatch(word)) is not None:
+    if word.isprintable() and (found := _RUN_ONE.fullmatch(word)) is not None:
         return found[1]
     raise InvalidRequest(
         f"{word!r} is no scope.",

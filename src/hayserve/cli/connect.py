@@ -23,7 +23,7 @@ def connect(given: Where, *, sending: Path | None = None) -> Client:
         Misconfigured: A setting cannot be used, or the URL is none.
     """
     settings = load(url=given.url, key=given.key)
-    address = _split(settings.server_url)
+    address = _reached(_split(settings.server_url))
     local = _is_here(address.hostname or "")
     return Client(
         address.geturl(),
@@ -48,12 +48,30 @@ def _split(url: str) -> SplitResult:
     return urlsplit(url)
 
 
+def _reached(address: SplitResult) -> SplitResult:
+    """The same address by a name under which a server takes its local key.
+
+    A server that listens at 0.0.0.0 is reached there, and is not called so.
+    """
+    host = address.hostname or ""
+    if not _is_unspecified(host):
+        return address
+    port = f":{address.port}" if address.port else ""
+    return address._replace(netloc=f"localhost{port}")
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def _is_here(host: str) -> bool:
     try:
-        address = ip_address(host)
+        return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-    return address.is_loopback or address.is_unspecified  # 0.0.0.0 leads to this machine, too
 
 
 def _key(settings: Settings, address: SplitResult, *, local: bool) -> str | None:

@@ -12,12 +12,14 @@ import typer
 
 from hayserve.cli import flags
 from hayserve.cli.flags import command
+from hayserve.cli.key_commands import keys
 from hayserve.cli.pipeline import pipeline
 from hayserve.errors import HayserveError
 
 app = typer.Typer(
     name="hayserve", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+app.add_typer(keys, name="keys")
 app.add_typer(pipeline, name="pipeline")
 
 

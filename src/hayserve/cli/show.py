@@ -25,9 +25,9 @@ def success(message: str, *notes: str) -> None:
     _say(Console(), ("✔ ", "bold green"), message, *notes)
 
 
-def remark(message: str) -> None:
+def remark(message: str, *notes: str) -> None:
     """Say on stderr that something went well, where stdout holds an answer."""
-    _say(Console(stderr=True), ("✔ ", "bold green"), message)
+    _say(Console(stderr=True), ("✔ ", "bold green"), message, *notes)
 
 
 def warning(message: str) -> None:

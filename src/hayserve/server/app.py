@@ -18,6 +18,7 @@ from hayserve.deployments.reserved import RESERVED
 from hayserve.deployments.rules import check_parameters
 from hayserve.deployments.target import Target
 from hayserve.errors import NameTaken
+from hayserve.protocols.admin.keys import KeyRoutes
 from hayserve.protocols.admin.routes import Admin
 from hayserve.protocols.admin.runs import LiveRuns
 from hayserve.protocols.body import read_body
@@ -212,6 +213,7 @@ def _routes(parts: Parts, reading: Reading) -> list[BaseRoute]:
         *Health(registry).routes(),
         *admin.routes(),
         *live_runs.routes(),
+        *KeyRoutes(parts.keys).routes(),
     ]
     described = [route for route in fixed if isinstance(route, DescribedRoute)]
     description = OpenAPI(registry, described, version=hayserve.__version__).routes()

@@ -164,7 +164,11 @@ def _warn(settings: Settings) -> None:
     if settings.insecure:
         logger.warning(
             "insecure",
-            extra={"meaning": "whoever reaches this server can run code on it by deploying"},
+            extra={
+                "meaning": "whoever reaches this server can run what it serves and deploy, "
+                "which is to run any code on it",
+                "instead": "leave it out and make keys: hayserve keys create NAME --scope run",
+            },
         )
 
 

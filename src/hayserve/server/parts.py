@@ -30,6 +30,7 @@ from hayserve.runs.answers import Answers
 from hayserve.runs.everywhere import RunsEverywhere
 from hayserve.runs.execute import Executor
 from hayserve.runs.once import Once
+from hayserve.server.database_url import database_url
 from hayserve.server.keeping import Keeping, keeping
 from hayserve.server.watchdog import Watchdog
 from hayserve.settings import Settings
@@ -140,15 +141,8 @@ def parts_of(
         history=History(books.ledger, books.revisions),
         rules=rules,
         keys=keys,
-        keyring=Keyring(keys),
+        keyring=Keyring(keys, pulse=pulse),
     )
-
-
-def database_url(settings: Settings) -> str:
-    """The database of a server: the one that is set, or a file in its data folder."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    return f"sqlite:///{settings.data_dir.absolute() / 'hayserve.db'}"
 
 
 def _books(settings: Settings, database: Database, things: Mapping[str, Target]) -> Books:
