@@ -113,6 +113,22 @@ class Settings(BaseSettings):
         [],
         description="Names, beside localhost, under which callers without a key may run.",
     )
+    oidc_issuer: str | None = Field(
+        None, description="The identity provider whose tokens are taken, beside keys: their `iss`."
+    )
+    oidc_audience: str | None = Field(
+        None, description="What the provider calls this server: the `aud` of the tokens."
+    )
+    oidc_jwks_url: str | None = Field(
+        None, description="Where its keys are; by default the provider is asked for that, too."
+    )
+    oidc_scope_claim: str = Field(
+        "scope", description="The claim of the tokens that has the scopes."
+    )
+    oidc_scope_prefix: str = Field(
+        "", description="What scopes for this server begin with in that claim."
+    )
+    oidc_claims: Texts = Field([], description="Claims that wrappers get to know of their caller.")
     key_file: Path | None = Field(
         None, description="Where the server writes its local key; by default one file per port."
     )

@@ -43,6 +43,7 @@ from hayserve.server.keeping import reading_of
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
 from hayserve.server.local_key import LocalKey
 from hayserve.server.middleware import LastAnswers, RootPath, RunIds
+from hayserve.server.oidc import tokens_of
 from hayserve.server.parts import Parts, parts_of
 from hayserve.server.role import Role
 from hayserve.server.sockets import is_loopback
@@ -175,7 +176,9 @@ def create_app(
     things = {target.name: target for target in targets or () if target.kind == "thing"}
     parts = parts_of(settings, things=things, prove=prove, run=role.run)
     key = None if settings.insecure else role.key or LocalKey()
-    callers = Callers(parts.keyring.identity_of, door=_door(settings, key))
+    callers = Callers(
+        parts.keyring.identity_of, door=_door(settings, key), tokens=tokens_of(settings)
+    )
     gate = Middleware(Gate, callers, None if settings.insecure else partial(_may_call, settings))
     start = Start(
         targets,

@@ -2,9 +2,10 @@
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Protocol
 
 from hayserve.access.identity import ANYBODY, GUEST, STRANGER, Identity
 from hayserve.access.key import MARK, Shown, digest_of, shown_in
@@ -18,8 +19,18 @@ _MOST_KNOWN = 256
 _LOCAL = Identity(Caller("local", "local"), owner="local", scopes=ALL)
 
 FindKey = Callable[[Shown], Identity]
-# Who shows a token; None if it is no token of a provider that is trusted.
-FindToken = Callable[[str], Awaitable[Identity | None]]
+
+
+class KnowsTokens(Protocol):
+    """Knows who shows the tokens of an identity provider."""
+
+    def known(self, token: str) -> Identity | None:
+        """Who shows a token, if that was found out before."""
+        ...
+
+    async def find(self, token: str) -> Identity | None:
+        """Who shows a token; None if it is none of the provider's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,39 +69,41 @@ class Callers:
     Args:
         find_key: Who shows a key.
         door: How those are treated who show none.
-        find_token: Who shows a token; None where tokens are not taken.
+        tokens: Knows who shows a token; None where tokens are not taken.
     """
 
-    def __init__(
-        self, find_key: FindKey, *, door: Door, find_token: FindToken | None = None
-    ) -> None:
+    def __init__(self, find_key: FindKey, *, door: Door, tokens: KnowsTokens | None = None) -> None:
         self._find_key = find_key
         self._door = door
         self._local_key = door.local_key.encode() if door.local_key else None
-        self._find_token = find_token
+        self._tokens = tokens
         self._open_hosts = frozenset(host.lower() for host in door.open_hosts)
         # An attacker may send any host: only so many are remembered.
         self._is_own_host = lru_cache(_MOST_KNOWN)(self._look_at_host)
         self._is_own_address = lru_cache(_MOST_KNOWN)(self._look_at_address)
 
     def find(self, shown: str, arrived: Arrived) -> Identity | None:
-        """Who shows that; None if it may be a token, for which `ask` has to be asked."""
+        """Who shows that; None if it may be a new token, for which `ask` has to be asked."""
         if not shown:
             return self._nobody("", arrived)
         if (key := shown_in(shown)) is not None:
-            found = self._find_key(key)
-            is_let_in = found.refusal is not None and self._door.lets_all
-            return self._nobody(shown, arrived) if is_let_in else found
+            return self._let_in(self._find_key(key), shown, arrived)
         if self._is_local_key(shown):
             return _LOCAL if self._is_here(arrived) else _elsewhere(arrived.host)
-        if self._find_token is not None and shown.count(".") == 2:  # noqa: PLR2004 - of a JWT
-            return None
+        if self._tokens is not None and shown.count(".") == 2:  # noqa: PLR2004 - of a JWT
+            return self._tokens.known(shown)
         return self._nobody(shown, arrived)
 
     async def ask(self, shown: str, arrived: Arrived) -> Identity:
-        """Who shows what may be a token."""
-        assert self._find_token is not None
-        return await self._find_token(shown) or self._nobody(shown, arrived)
+        """Who shows what may be a new token."""
+        assert self._tokens is not None
+        return self._let_in(await self._tokens.find(shown), shown, arrived)
+
+    def _let_in(self, found: Identity | None, shown: str, arrived: Arrived) -> Identity:
+        """Who that is, also for a server that asks for nothing and so refuses nobody."""
+        if found is None or (found.refusal is not None and self._door.lets_all):
+            return self._nobody(shown, arrived)
+        return found
 
     def _is_local_key(self, shown: str) -> bool:
         own = self._local_key
