@@ -13,8 +13,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Scope
 
+from hayserve.access.identity import STRANGER
+from hayserve.access.rules import Rule
 from hayserve.errors import NotFound, TooBusy
 from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.described import RuledRoute
 from hayserve.server.front import Front
 from hayserve.server.middleware import RunIds
 
@@ -77,14 +80,18 @@ async def other(request: Request) -> Response:
     return PlainTextResponse("other")
 
 
+def run(path: str, handle: Callable[[Call], Awaitable[None]]) -> RuledRoute:
+    return RuledRoute(path, RunEndpoint(handle, Reading()), method="POST", allows=Rule.RUN)
+
+
 def front(
     of_deployments: Callable[[Call], Awaitable[None]] = says_where,
     chat: Callable[[Call], Awaitable[None]] = chats,
 ) -> tuple[Front, RunIds]:
     routes = [
-        Route("/v1/chat/completions", RunEndpoint(chat, Reading()), methods=["POST"]),
+        run("/v1/chat/completions", chat),
         Route("/status/{name}", other),
-        Route("/{name}/run", RunEndpoint(of_deployments, Reading()), methods=["POST"]),
+        run("/{name}/run", of_deployments),
     ]
     fast = Front(Starlette(routes=[Route("/{rest:path}", other, methods=["GET"])]), routes)
     return fast, RunIds(fast)
@@ -144,6 +151,12 @@ async def test_what_is_not_http_is_for_the_application() -> None:
 async def test_without_endpoints_for_runs_all_is_for_the_application() -> None:
     fast = Front(Starlette(), [Route("/it/run", other, methods=["POST"])])
     assert not fast.starts_run(scope_of("/it/run"))
+
+
+async def test_who_may_not_run_comes_no_further() -> None:
+    _, app = front()
+    client = await asked(app, scope_of("/it/run", state={"identity": STRANGER}))
+    assert (client.status, client.headers["www-authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize("path", ["/it/run", "/api/it/run"])

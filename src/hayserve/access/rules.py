@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 
 from hayserve.access.identity import FOREIGN, Identity, identity_in
-from hayserve.errors import Forbidden, Unauthorized
+from hayserve.errors import Forbidden, HayserveError, Unauthorized
 
 HOW = (
     "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`; "
@@ -35,22 +35,29 @@ def check(scope: MutableMapping[str, Any], rule: Rule) -> None:
         Unauthorized: It is not known who calls.
         Forbidden: It is, and that one may not, or it does not matter who it is.
     """
-    if rule is Rule.OPEN:
-        return
+    if (error := refusal(scope, rule)) is not None:
+        raise error
+
+
+def refusal(scope: MutableMapping[str, Any], rule: Rule) -> HayserveError | None:
+    """Why whoever has sent a request may not; None for one who may."""
     identity = identity_in(scope)
+    if rule is Rule.OPEN:
+        return None
     if identity.refusal is not None:
-        raise identity.refusal()
-    if rule in _NOT_FOR_PAGES and scope["state"].get(FOREIGN):
-        raise Forbidden(
+        return identity.refusal()
+    if rule in _NOT_FOR_PAGES and scope.get("state", {}).get(FOREIGN):
+        return Forbidden(
             "Pages of other origins may not do this, whatever key they show.",
             hint="Use the command line.",
         )
-    if _may(identity, rule):
-        return
-    wanted = _WANTED.get(rule, "admin")
+    return None if _may(identity, rule) else _lacking(identity, _WANTED.get(rule, "admin"))
+
+
+def _lacking(identity: Identity, wanted: str) -> HayserveError:
     if not identity.is_known:
-        raise Unauthorized("This needs a key.", hint=HOW.format(scope=wanted))
-    raise Forbidden(
+        return Unauthorized("This needs a key.", hint=HOW.format(scope=wanted))
+    return Forbidden(
         f"The {identity.label} has not the scope `{wanted}`, which this needs.",
         hint=f"It has {identity.scopes or 'none'}. "
         f"`hayserve keys create NAME --scope {wanted}` makes a key that has it.",

@@ -129,7 +129,7 @@ class RunsEverywhere:
             one
             for one in self._runs.live()
             if subject["deployment"] in {None, one.deployment}
-            and subject["owner"] in {None, one.owner}
+            and subject.get("owner") in {None, one.owner}
         ]
 
     async def _ask(
@@ -202,7 +202,7 @@ class RunsEverywhere:
 
 
 def _how(subject: Body) -> dict[str, Any]:
-    return {"reason": subject["reason"], "owner": subject["owner"]}
+    return {"reason": subject["reason"], "owner": subject.get("owner")}
 
 
 def _cancelled(body: Body) -> bool:

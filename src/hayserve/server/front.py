@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hayserve.access.rules import Rule, check
+from hayserve.access.rules import Rule, check, refusal
 from hayserve.errors import HayserveError
 from hayserve.protocols.call import RunEndpoint
 from hayserve.protocols.described import RuledRoute
@@ -38,8 +38,8 @@ class Front:
         self._by_path = endpoints
 
     def starts_run(self, scope: Scope) -> bool:
-        """Whether a request is one for a run."""
-        return self._endpoint(scope) is not None
+        """Whether a request is one for a run, of somebody who may run something."""
+        return self._endpoint(scope) is not None and refusal(scope, Rule.RUN) is None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._endpoint(scope) if scope["type"] == "http" else None

@@ -57,7 +57,9 @@ class LiveRuns:
     async def cancel_run(self, request: Request) -> Response:
         """Stop a run, whichever worker has it."""
         run_id: str = request.path_params["id"]
-        worker = await self._runs.cancel(run_id, reason="it was cancelled", owner=_owner(request))
+        owner = _owner(request)
+        who = "an operator" if owner is None else "its caller"
+        worker = await self._runs.cancel(run_id, reason=f"{who} cancelled it", owner=owner)
         author = author_of(request)
         known = {"run_id": run_id, "by": author.by, "from": author.where}
         logger.info("run_cancelled", extra=known)

@@ -37,7 +37,7 @@ from hayserve.protocols.openai_chat.schema import ChatRequest, Fields
 from hayserve.protocols.openai_chat.stored import StoredCompletions
 from hayserve.protocols.openai_chat.stored_stream import StoredStream
 from hayserve.protocols.openai_error import failure_before_words
-from hayserve.protocols.openai_request import answers_instead, model_named
+from hayserve.protocols.openai_request import answers_instead, model_named, model_seen
 from hayserve.protocols.sse import (
     GRACE_SECONDS,
     Encoder,
@@ -165,7 +165,7 @@ class OpenAIChat:
     async def retrieve_model(self, request: Request) -> Response:
         """Describe one model."""
         name: str = request.path_params["id"]
-        deployment = await model_named(request.scope, self._registry, name)
+        deployment = model_seen(request.scope, self._registry, name)
         if not _is_model(deployment):
             raise NotFound(
                 f"{name!r} is no model: it cannot chat.",
