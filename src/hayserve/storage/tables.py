@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -300,27 +301,17 @@ keys = Table(
     Column("version", Integer, nullable=False, index=True),
 )
 
-# How much of a budget is given out in a window of time: `taken` is what was used, and what workers
-# hold to use it.
-budgets = Table(
-    "budgets",
-    metadata,
-    Column("key", String(64), primary_key=True),
-    Column("kind", String(20), primary_key=True),
-    Column("window", Integer, primary_key=True, autoincrement=False),
-    Column("taken", Float, nullable=False),
-)
-
-# What workers hold of it.
-leases = Table(
-    "leases",
+# What each worker has of a budget in a window of time: what it has used, and what it holds to use.
+# All rows of a budget together are what is taken of it.
+shares = Table(
+    "shares",
     metadata,
     Column("key", String(64), primary_key=True),
     Column("kind", String(20), primary_key=True),
     Column("window", Integer, primary_key=True, autoincrement=False),
     Column("worker", String(64), primary_key=True),
-    Column("amount", Float, nullable=False),
-    Column("until", Float, nullable=False),
+    Column("used", Float, nullable=False),
+    Column("spare", Float, nullable=False),
 )
 
 # What the runs of a day used, by whose they were and what they ran.
@@ -334,6 +325,6 @@ usage = Table(
     Column("runs", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("seconds", Float, nullable=False),
-    Column("input_tokens", Integer, nullable=False),
-    Column("output_tokens", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
 )

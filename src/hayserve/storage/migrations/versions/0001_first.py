@@ -45,8 +45,7 @@ def downgrade() -> None:
 
 def _drop_access() -> None:
     op.drop_table("usage")
-    op.drop_table("leases")
-    op.drop_table("budgets")
+    op.drop_table("shares")
     op.drop_index(op.f("ix_keys_version"), table_name="keys")
     op.drop_index(op.f("ix_keys_name"), table_name="keys")
     op.drop_table("keys")
@@ -352,22 +351,14 @@ def _access() -> None:
 
 def _budgets() -> None:
     op.create_table(
-        "budgets",
-        sa.Column("key", sa.String(length=64), nullable=False),
-        sa.Column("kind", sa.String(length=20), nullable=False),
-        sa.Column("window", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("taken", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("key", "kind", "window", name=op.f("pk_budgets")),
-    )
-    op.create_table(
-        "leases",
+        "shares",
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("window", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("worker", sa.String(length=64), nullable=False),
-        sa.Column("amount", sa.Float(), nullable=False),
-        sa.Column("until", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("key", "kind", "window", "worker", name=op.f("pk_leases")),
+        sa.Column("used", sa.Float(), nullable=False),
+        sa.Column("spare", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("key", "kind", "window", "worker", name=op.f("pk_shares")),
     )
     op.create_table(
         "usage",
@@ -378,7 +369,7 @@ def _budgets() -> None:
         sa.Column("runs", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
-        sa.Column("input_tokens", sa.Integer(), nullable=False),
-        sa.Column("output_tokens", sa.Integer(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("day", "owner", "deployment", name=op.f("pk_usage")),
     )
