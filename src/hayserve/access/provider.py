@@ -31,7 +31,7 @@ _ANSWER_SECONDS = 5.0
 _MOST_BYTES = 1_000_000
 _OK = 200
 
-Key = Mapping[str, Any]
+Jwk = Mapping[str, Any]
 
 
 class Provider:
@@ -62,10 +62,10 @@ class Provider:
         self._clock = clock
         self._tls = httpx2.create_ssl_context()  # which takes too long for an event loop
         self._asking = anyio.Lock()
-        self._keys: Sequence[Key] = ()
+        self._keys: Sequence[Jwk] = ()
         self._asked_at = self._answered_at = -float("inf")
 
-    async def find(self, kid: str | None, *, algorithm: str) -> Key | None:
+    async def find(self, kid: str | None, *, algorithm: str) -> Jwk | None:
         """The key that a token says it is signed with.
 
         Args:
@@ -90,7 +90,7 @@ class Provider:
             )
         return found
 
-    def _known(self, kid: str | None, algorithm: str) -> Key | None:
+    def _known(self, kid: str | None, algorithm: str) -> Jwk | None:
         fitting = [
             key
             for key in self._keys
@@ -111,13 +111,13 @@ class Provider:
         else:
             self._answered_at = self._asked_at
 
-    async def _fetched(self) -> Sequence[Key]:
+    async def _fetched(self) -> Sequence[Jwk]:
         async with httpx2.AsyncClient(verify=self._tls, timeout=_ANSWER_SECONDS) as http:
             url = self._jwks_url or await self._discovered(http)
             found = (await self._read(http, url)).get("keys")
         if not isinstance(found, list):
             raise ValueError(f"{url} has no list of keys")  # noqa: TRY004 - it is data
-        keys = [cast("Key", key) for key in cast("list[object]", found) if isinstance(key, dict)]
+        keys = [cast("Jwk", key) for key in cast("list[object]", found) if isinstance(key, dict)]
         return [key for key in keys if key.get("use", "sig") == "sig"]
 
     async def _discovered(self, http: httpx2.AsyncClient) -> str:
@@ -145,7 +145,7 @@ class Provider:
         return cast("dict[str, Any]", said)
 
 
-def _fits(key: Key, algorithm: str) -> bool:
+def _fits(key: Jwk, algorithm: str) -> bool:
     kind, curve = ALGORITHMS[algorithm]
     return (
         key.get("kty") == kind

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -40,7 +40,7 @@ class Trust:
     audience: str
     scope_claim: str = "scope"
     scope_prefix: str = ""
-    claims: Iterable[str] = ()
+    claims: Sequence[str] = ()
 
 
 class Tokens:
