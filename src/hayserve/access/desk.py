@@ -27,6 +27,10 @@ class Holding(Protocol):
         """Who asks the bank for it has this."""
         ...
 
+    def expect(self) -> None:
+        """It is about to be used."""
+        ...
+
     def begin(self, *, keeps: bool) -> Order | None:
         """What to ask of the bank; None if there is nothing, and then it is not asked again.
 
@@ -99,19 +103,28 @@ class Desk:
         """
         opened = [*self._open]
         for start in range(0, len(opened), _MOST_AT_ONCE):
-            taken = [one for one in opened[start : start + _MOST_AT_ONCE] if _take_turn(one)]
-            try:
-                kept = await self._settle(taken, keeps=keeps)
-                # Somebody else may wait for just that.
-                await self._settle(kept, keeps=False)
-            finally:
-                for one in taken:
-                    one.turn.release()
+            await self._settle_in_turn(opened[start : start + _MOST_AT_ONCE], keeps=keeps)
+
+    async def warm(self, holdings: Sequence[Holding]) -> None:
+        """Settle those that are about to be used, together rather than one after the other."""
+        for one in holdings:
+            one.expect()
+        await self._settle_in_turn(holdings, keeps=True)
 
     async def purge(self) -> None:
         """Delete what nobody needs any more."""
         with suppress(StorageUnavailable):  # which is logged, and the next one deletes it
             await anyio.to_thread.run_sync(self._bank.purge, limiter=self._threads)
+
+    async def _settle_in_turn(self, holdings: Sequence[Holding], *, keeps: bool) -> None:
+        taken = [one for one in holdings if _take_turn(one)]
+        try:
+            kept = await self._settle(taken, keeps=keeps)
+            # Somebody else may wait for just that.
+            await self._settle(kept, keeps=False)
+        finally:
+            for one in taken:
+                one.turn.release()
 
     async def _settle(self, holdings: Sequence[Holding], *, keeps: bool) -> list[Holding]:
         """Those that have kept what others may be in need of."""
@@ -119,7 +132,7 @@ class Desk:
         for one in holdings:
             order = one.begin(keeps=keeps)
             if order is None:
-                del self._open[one]
+                self._open.pop(one, None)
             else:
                 orders[one] = order
         if not orders:

@@ -62,9 +62,7 @@ class Limits:
             LimitReached: The caller has sent as many as it may in this minute.
             StorageUnavailable: The database does not answer.
         """
-        requests = self._wallet(identity).requests
-        assert requests is not None
-        await requests.take_slowly()
+        await self._wallet(identity).count_slowly()
 
     def open_tab(self, identity: Identity) -> Tab | None:
         """Begin a run, if it may begin; None if `open_tab_slowly` has to.

@@ -111,10 +111,18 @@ class Meter:
             return self._limit
         return max(0, math.floor(self._left))
 
+    def is_cold(self) -> bool:
+        """Whether the bank has to be asked."""
+        return self._desk.clock() >= self._good_until
+
     def is_idle(self) -> bool:
         """Whether nothing has to be remembered of it."""
         self._enter_window()
         return not self._used and not self._desk.has_open(self) and not self.turn.locked()
+
+    def expect(self) -> None:
+        self._is_in_use = True
+        self._desk.open(self)
 
     def begin(self, *, keeps: bool) -> Order | None:
         self._enter_window()

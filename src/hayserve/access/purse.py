@@ -137,11 +137,20 @@ class Purse:
             return self._limit
         return max(0, math.floor(self._left + self._spare))
 
+    def is_cold(self) -> bool:
+        """Whether it is not known if one may be taken."""
+        now = self._desk.clock()
+        return (self._spare < 1 or now >= self._good_until) and now >= self._refused_until
+
     def is_idle(self) -> bool:
         """Whether nothing has to be remembered of it."""
         self._enter_window()
         is_at_rest = not self._waiting and not self._desk.has_open(self)
         return is_at_rest and not self._used and not self._spare
+
+    def expect(self) -> None:
+        self._is_in_use = True
+        self._desk.open(self)
 
     def begin(self, *, keeps: bool) -> Order | None:
         self._enter_window()

@@ -104,6 +104,17 @@ class Wallet:
         self.open_tabs += 1
         return Tab(self, self.runs)
 
+    async def count_slowly(self) -> None:
+        """Count a request.
+
+        Raises:
+            LimitReached: There were as many as may be.
+            StorageUnavailable: The database does not answer.
+        """
+        await self._warm()
+        if self.requests is not None:
+            await self.requests.take_slowly()
+
     async def open_tab_slowly(self) -> Tab:
         """What a run is charged on that may begin.
 
@@ -113,6 +124,7 @@ class Wallet:
         """
         self.open_tabs += 1
         try:
+            await self._warm()
             for meter in (self.tokens, self.seconds):
                 if meter is not None:
                     await meter.check_slowly()
@@ -125,8 +137,16 @@ class Wallet:
 
     def is_idle(self) -> bool:
         """Whether nothing has to be remembered of it."""
-        holdings = (*self._purses.values(), *self._meters.values())
-        return not self.open_tabs and all(holding.is_idle() for holding in holdings)
+        return not self.open_tabs and all(holding.is_idle() for holding in self._holdings())
+
+    async def _warm(self) -> None:
+        """Ask once for all that a request may need."""
+        cold = [holding for holding in self._holdings() if holding.is_cold()]
+        if len(cold) > 1:
+            await self._desk.warm(cold)
+
+    def _holdings(self) -> tuple[Purse | Meter, ...]:
+        return (*self._purses.values(), *self._meters.values())
 
     def _purse(self, kind: Kind, limit: int | None) -> Purse | None:
         if limit is None:
