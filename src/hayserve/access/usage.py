@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 from sqlalchemy import select, text
 
+from hayserve.access.identity import Identity
 from hayserve.errors import StorageUnavailable
 from hayserve.storage.database import Database
 from hayserve.storage.tables import usage
@@ -27,23 +28,6 @@ _ADD = text("""
         input_tokens = usage.input_tokens + excluded.input_tokens,
         output_tokens = usage.output_tokens + excluded.output_tokens
 """)
-
-
-@dataclass(slots=True)
-class RunUse:
-    """What one run used.
-
-    Args:
-        seconds: How long it took.
-        input_tokens: How many tokens models were given.
-        output_tokens: How many they gave.
-        failed: Whether it ended without an answer.
-    """
-
-    seconds: float
-    input_tokens: int = 0
-    output_tokens: int = 0
-    failed: bool = False
 
 
 @dataclass(slots=True)
@@ -97,23 +81,34 @@ class UsageBook:
         self._clock = clock
         self._noted: dict[tuple[int, str, str], Used] = {}
 
-    def note(self, owner: str, deployment: str, *, caller: str, run: RunUse) -> None:
+    def note(
+        self,
+        identity: Identity,
+        deployment: str,
+        *,
+        seconds: float,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        failed: bool = False,
+    ) -> None:
         """Add a run that has ended.
 
         Args:
-            owner: Whose it was.
+            identity: Whose it was.
             deployment: What was run.
-            caller: What people call the owner.
-            run: What it used.
+            seconds: How long it took.
+            input_tokens: How many tokens models were given.
+            output_tokens: How many they gave.
+            failed: Whether it ended without an answer.
         """
-        key = (int(self._clock()) // _DAY, owner, deployment)
+        key = (int(self._clock()) // _DAY, identity.owner, deployment)
         if (used := self._noted.get(key)) is None:
-            used = self._noted[key] = Used(*key, caller=caller)
+            used = self._noted[key] = Used(*key, caller=identity.label)
         used.runs += 1
-        used.failed += run.failed
-        used.seconds += run.seconds
-        used.input_tokens += run.input_tokens
-        used.output_tokens += run.output_tokens
+        used.failed += failed
+        used.seconds += seconds
+        used.input_tokens += input_tokens
+        used.output_tokens += output_tokens
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
