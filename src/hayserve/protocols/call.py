@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from hayserve.access.entry import take_bill
 from hayserve.access.identity import identity_in
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, TooLarge
@@ -167,8 +168,8 @@ class Call:
             identity.label or self._address(),
             survives or _survives(self._raw.get(ON_DISCONNECT)),
             asked,
-            identity.caller,
-            identity.owner,
+            identity,
+            take_bill(self.scope),
         )
         live = executor.start(run)
         self.scope["state"]["run"] = live

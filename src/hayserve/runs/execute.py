@@ -107,9 +107,13 @@ class Executor:
             TooBusy: As many runs wait as may.
         """
         loop = self._loop
-        if loop is None:
-            raise NotReady("The server is stopping.", hint="Try again in a moment.")
-        may_begin = self._admission.enter(run)
+        try:
+            if loop is None:
+                raise NotReady("The server is stopping.", hint="Try again in a moment.")
+            may_begin = self._admission.enter(run)
+        except HayserveError:
+            run.bill.drop()
+            raise
         now = loop.time()
         live = LiveRun(
             run,
@@ -117,7 +121,7 @@ class Executor:
                 run.id,
                 streaming_components=self._streaming_components,
                 asked=run.asked,
-                caller=run.who,
+                caller=run.identity.caller,
             ),
             started=now if run.arrived is None else run.arrived,
             waker=self._waker,
@@ -157,7 +161,7 @@ class Executor:
         found = [
             live
             for run, live in self._lives.items()
-            if run.id == run_id and owner in {None, run.owner}
+            if run.id == run_id and owner in {None, run.identity.owner}
         ]
         for live in found:
             live.cancel(reason)
@@ -200,7 +204,7 @@ class Executor:
             method=run.method.name,
             streamed=run.streamed,
             caller=run.caller,
-            owner=run.owner,
+            owner=run.identity.owner,
             stage="waiting" if self._admission.is_waiting(run) else live.context.stage,
             age_seconds=age,
             deadline_in_seconds=None if live.may_last == inf else live.may_last - age,
@@ -314,6 +318,8 @@ class Executor:
             return
         self._forget(live)
         seconds = asyncio.get_running_loop().time() - live.started
+        failed, usage = isinstance(live.closing, RunFailed), live.context.usage
+        live.run.bill.close(live.run.deployment, seconds=seconds, usage=usage, failed=failed)
         for run in self._admission.leave(live.run, seconds=seconds):
             self._contexts.pop(run).run(self._begin, self._lives[run])
 
@@ -321,6 +327,7 @@ class Executor:
         """A run was stopped: if it still waits, its turn never comes."""
         if self._admission.is_waiting(live.run):
             self._admission.give_up(live.run)
+            live.run.bill.drop()
             del self._contexts[live.run]
             self._forget(live)
 

@@ -42,6 +42,7 @@ from hayserve.server.idempotency import Idempotent
 from hayserve.server.keeping import reading_of
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
 from hayserve.server.local_key import LocalKey
+from hayserve.server.metered import Metered
 from hayserve.server.middleware import LastAnswers, RootPath, RunIds
 from hayserve.server.oidc import tokens_of
 from hayserve.server.parts import Parts, parts_of
@@ -52,6 +53,8 @@ from hayserve.wrappers.run_limits import RunLimits
 
 _MB = 1_000_000
 
+MakeFront = Callable[[ASGIApp, Sequence[BaseRoute]], ASGIApp]
+
 
 class Application(Starlette):
     """The server as an ASGI application; `create_app` makes it."""
@@ -61,13 +64,13 @@ class Application(Starlette):
         things: dict[str, Target],
         *,
         around: Sequence[Middleware],
-        once: Callable[[Front], ASGIApp],
+        front: MakeFront,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._things = things
         self._around = around
-        self._once = once
+        self._front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.respond(scope, receive, send)
@@ -85,7 +88,7 @@ class Application(Starlette):
     def build_middleware_stack(self) -> ASGIApp:
         """What every request passes: Starlette's own answers to errors are behind the front."""
         added, self.user_middleware = self.user_middleware, []
-        app = self._once(Front(super().build_middleware_stack(), self.routes))
+        app = self._front(super().build_middleware_stack(), self.routes)
         self.user_middleware = added
         for layer in reversed([*self._around, *added]):
             app = layer.cls(app, *layer.args, **layer.kwargs)
@@ -177,7 +180,7 @@ def create_app(
     parts = parts_of(settings, things=things, prove=prove, run=role.run)
     key = None if settings.insecure else role.key or LocalKey()
     callers = Callers(
-        parts.keyring.identity_of, door=_door(settings, key), tokens=tokens_of(settings)
+        parts.guarding.keyring.identity_of, door=_door(settings, key), tokens=tokens_of(settings)
     )
     gate = Middleware(Gate, callers, None if settings.insecure else partial(_may_call, settings))
     start = Start(
@@ -191,8 +194,8 @@ def create_app(
     app = Application(
         things,
         routes=_routes(parts, reading_of(settings)),
-        around=_middleware(settings, gate),
-        once=partial(_once, parts, settings),
+        around=[*_middleware(settings), gate, Middleware(Metered, parts.guarding.limits)],
+        front=_front(parts, settings),
         exception_handlers=handlers(),
         lifespan=Lifespan(settings, parts, start),
     )
@@ -216,7 +219,7 @@ def _routes(parts: Parts, reading: Reading) -> list[BaseRoute]:
         *Health(registry).routes(),
         *admin.routes(),
         *live_runs.routes(),
-        *KeyRoutes(parts.keys).routes(),
+        *KeyRoutes(parts.guarding.keys, parts.guarding.keyring.look).routes(),
     ]
     described = [route for route in fixed if isinstance(route, DescribedRoute)]
     description = OpenAPI(registry, described, version=hayserve.__version__).routes()
@@ -238,7 +241,9 @@ def _openai(parts: Parts, reading: Reading) -> list[BaseRoute]:
     chat = OpenAIChat(
         registry, executor, stored=keeping.stored, shelf=shelf, agents=agents, reading=reading
     )
-    responses = OpenAIResponses(registry, executor, maker=maker, shelf=shelf, reading=reading)
+    responses = OpenAIResponses(
+        registry, executor, maker=maker, shelf=shelf, entry=parts.guarding.entry, reading=reading
+    )
     return [
         *chat.routes(),
         *keeping.stored.routes(),
@@ -251,7 +256,8 @@ def _openai(parts: Parts, reading: Reading) -> list[BaseRoute]:
     ]
 
 
-def _once(parts: Parts, settings: Settings, front: Front) -> ASGIApp:
+def _front(parts: Parts, settings: Settings) -> MakeFront:
+    """What makes the way that requests for runs take past all others."""
     registry, reading = parts.registry, reading_of(settings)
 
     async def read(scope: Scope, receive: Receive) -> bytes:
@@ -259,7 +265,11 @@ def _once(parts: Parts, settings: Settings, front: Front) -> ASGIApp:
         most = max(reading.body, reading.upload, int(own))
         return await read_body(scope, receive, limit=most, pause=reading.pause)
 
-    return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
+    def front_of(app: ASGIApp, routes: Sequence[BaseRoute]) -> ASGIApp:
+        front = Front(app, routes, parts.guarding.entry)
+        return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
+
+    return front_of
 
 
 def _door(settings: Settings, key: LocalKey | None) -> Door:
@@ -271,7 +281,7 @@ def _door(settings: Settings, key: LocalKey | None) -> Door:
     )
 
 
-def _middleware(settings: Settings, gate: Middleware) -> list[Middleware]:
+def _middleware(settings: Settings) -> list[Middleware]:
     chain = [Middleware(RunIds), Middleware(LastAnswers)]
     if settings.root_path.strip("/"):
         chain.append(Middleware(RootPath, settings.root_path))
@@ -288,7 +298,7 @@ def _middleware(settings: Settings, gate: Middleware) -> list[Middleware]:
                 max_age=settings.cors_max_age,
             )
         )
-    return [*chain, gate]
+    return chain
 
 
 def _may_call(settings: Settings, origin: str) -> bool:

@@ -7,7 +7,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hayserve.access.rules import Rule, check, refusal
+from hayserve.access.entry import Entry, drop_bill
+from hayserve.access.rules import Rule, refusal
 from hayserve.errors import HayserveError
 from hayserve.protocols.call import RunEndpoint
 from hayserve.protocols.described import RuledRoute
@@ -25,10 +26,12 @@ class Front:
     Args:
         app: Answers all other requests.
         routes: All routes; those to a `RunEndpoint` are taken here.
+        entry: Lets runs begin.
     """
 
-    def __init__(self, app: ASGIApp, routes: Sequence[object]) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[object], entry: Entry) -> None:
         self._app = app
+        self._entry = entry
         endpoints = {
             route.path: route.endpoint
             for route in routes
@@ -47,8 +50,12 @@ class Front:
             await self._app(scope, receive, send)
             return
         try:
-            check(scope, Rule.RUN)
-            await endpoint(scope, receive, send)
+            if not self._entry.open(scope):
+                await self._entry.open_slowly(scope)
+            try:
+                await endpoint(scope, receive, send)
+            finally:
+                drop_bill(scope)
         except ClientDisconnect:
             return
         except (HayserveError, HTTPException) as error:

@@ -5,14 +5,16 @@ and, if its own name leads to this machine, nor the `Host`; so both are looked a
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from hayserve.access.entry import ASK_AGAIN
 from hayserve.access.identity import FOREIGN, IDENTITY
-from hayserve.errors import Forbidden
+from hayserve.errors import Forbidden, HayserveError, InvalidRequest
 from hayserve.server.callers import Arrived, Callers, name_in
 from hayserve.server.error_responses import error_response
 from hayserve.server.sockets import is_loopback
@@ -51,16 +53,22 @@ class Gate:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] not in _REQUESTS:
             return self._app(scope, receive, send)
-        headers = {name: value for name, value in scope["headers"] if name in _READ}
-        arrived = Arrived(headers.get(_HOST, b"").decode("latin-1"), scope.get("server"))
+        found = [pair for pair in scope["headers"] if pair[0] in _READ]
+        headers = dict(found)
+        if len(headers) < len(found):
+            return _turn_away(scope, receive, send, why=_ambiguous)
+        host = headers.get(_HOST, b"").decode("latin-1")
+        arrived = Arrived(host, scope.get("server"), scope.get("client"))
         state = scope.setdefault("state", {})
         if _ORIGIN in headers and self._allows is not None:
             origin = headers[_ORIGIN].decode("latin-1")
             if not _is_own(origin, arrived.host):
                 if not self._allows(origin):
-                    return _turn_away(scope, receive, send)
+                    return _turn_away(scope, receive, send, why=_foreign_page)
                 state[FOREIGN] = True
         shown = _shown(headers)
+        if scope["type"] == "websocket":  # which may stay open for long
+            state[ASK_AGAIN] = partial(self._callers.find_again, shown, arrived)
         identity = self._callers.find(shown, arrived)
         if identity is None:
             return self._ask(shown, arrived, lambda: self._app(scope, receive, send), state=state)
@@ -84,16 +92,27 @@ def _is_own(origin: str, host: str) -> bool:
     return origin.partition("://")[2] == host and is_loopback(name_in(host))
 
 
-def _turn_away(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    if scope["type"] == "websocket" and DENIAL not in scope.get("extensions", {}):
-        return WebSocketClose()(scope, receive, send)
-    refused = Forbidden(
+def _foreign_page() -> HayserveError:
+    return Forbidden(
         "Pages of this origin may not call this server.",
         hint="Allow the origin with HAYSERVE_CORS_ALLOW_ORIGINS.",
     )
+
+
+def _ambiguous() -> HayserveError:
+    # Who stands between may have looked at another one of them than the server does.
+    # Source: https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    return InvalidRequest("A request has one Host, and at most one Origin and one key.")
+
+
+def _turn_away(
+    scope: Scope, receive: Receive, send: Send, *, why: Callable[[], HayserveError]
+) -> Awaitable[None]:
+    if scope["type"] == "websocket" and DENIAL not in scope.get("extensions", {}):
+        return WebSocketClose()(scope, receive, send)
     # A handshake is a request over HTTP, too, until it is accepted.
     request = Request({**scope, "type": "http"})
-    return error_response(request, refused)(scope, receive, send)
+    return error_response(request, why())(scope, receive, send)
 
 
 def _shown(headers: Mapping[bytes, bytes]) -> str:

@@ -85,7 +85,7 @@ class Lifespan:
         async with AsyncExitStack() as stack:
             stack.enter_context(self._key_in_place(port))
             await stack.enter_async_context(self._on_the_list())
-            await stack.enter_async_context(self._parts.keyring.running())
+            await stack.enter_async_context(self._parts.guarding.running())
             await stack.enter_async_context(self._parts.once.running())
             await stack.enter_async_context(self._following())
             await stack.enter_async_context(self._parts.keeping.keeper.running())

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hayserve.access.keyring import Keyring
-from hayserve.access.keys import Keys
 from hayserve.deployments.code_folders import CodeFolders
 from hayserve.deployments.declarations import Declarations
 from hayserve.deployments.declare import Declarer
@@ -31,6 +29,7 @@ from hayserve.runs.everywhere import RunsEverywhere
 from hayserve.runs.execute import Executor
 from hayserve.runs.once import Once
 from hayserve.server.database_url import database_url
+from hayserve.server.guarding import Guarding, guarding
 from hayserve.server.keeping import Keeping, keeping
 from hayserve.server.watchdog import Watchdog
 from hayserve.settings import Settings
@@ -61,8 +60,7 @@ class Parts:
         declarer: Does so with what the server is started with.
         history: What was served before.
         rules: What may be deployed.
-        keys: The keys, as they are kept.
-        keyring: The keys, as each request needs them.
+        guarding: Says who may do what, and how much of it.
     """
 
     database: Database
@@ -81,8 +79,7 @@ class Parts:
     declarer: Declarer
     history: History
     rules: Rules
-    keys: Keys
-    keyring: Keyring
+    guarding: Guarding
 
 
 def parts_of(
@@ -121,7 +118,7 @@ def parts_of(
         limits=LoadLimits(seconds, _at_once(settings)),
         leads=rollout.leads,
     )
-    blocking, keys = settings.blocking_seconds, Keys(database)
+    blocking = settings.blocking_seconds
     everywhere = RunsEverywhere(executor, database=database, members=members, pulse=pulse)
     return Parts(
         database=database,
@@ -140,8 +137,7 @@ def parts_of(
         declarer=_declarer(settings, deployer, books=books, members=members, rules=rules),
         history=History(books.ledger, books.revisions),
         rules=rules,
-        keys=keys,
-        keyring=Keyring(keys, pulse=pulse),
+        guarding=guarding(database, members=members, pulse=pulse),
     )
 
 

@@ -1,7 +1,10 @@
 """Makes keys, lists them, rotates them and revokes them: what `hayserve keys` calls."""
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -34,16 +37,21 @@ _LARGEST_BODY = 65_536
 
 logger = logging.getLogger("hayserve.access")
 
+Result = TypeVar("Result")
+
 
 class KeyRoutes:
     """The face of the keys for the people who run the server.
 
     Args:
         keys: Those of all servers that share the database.
+        look: Makes this worker see what has changed, so that a key can be used as soon as it is
+            told; the others see it by themselves.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, look: Callable[[], None] = lambda: None) -> None:
         self._keys = keys
+        self._look = look
 
     def routes(self) -> list[DescribedRoute]:
         return described_routes(
@@ -64,7 +72,7 @@ class KeyRoutes:
             expires_in=asked.expires_in,
             by=_by(request),
         )
-        key, text = await anyio.to_thread.run_sync(create)
+        key, text = await self._changed(create)
         _log("key_created", key, request)
         return _shown_once(key_made(key, text))
 
@@ -77,15 +85,24 @@ class KeyRoutes:
         """Give a key another text; for `keep_old` seconds the old one is accepted as well."""
         asked = read(await _body(request) or b"{}", Rotation)
         rotate = partial(self._keys.rotate, _name(request), keep_old=asked.keep_old)
-        key, text = await anyio.to_thread.run_sync(rotate)
+        key, text = await self._changed(rotate)
         _log("key_rotated", key, request)
         return _shown_once(key_made(key, text))
 
     async def revoke_key(self, request: Request) -> Response:
         """End a key; within a second no worker accepts it, and its name is free at once."""
-        key = await anyio.to_thread.run_sync(self._keys.revoke, _name(request))
+        key = await self._changed(partial(self._keys.revoke, _name(request)))
         _log("key_revoked", key, request)
         return json_answer(key_entry(key))
+
+    async def _changed(self, change: Callable[[], Result]) -> Result:
+        def in_thread() -> Result:
+            result = change()
+            with suppress(StorageUnavailable):  # it is done, and will be seen
+                self._look()
+            return result
+
+        return await anyio.to_thread.run_sync(in_thread)
 
 
 async def _body(request: Request) -> bytes:

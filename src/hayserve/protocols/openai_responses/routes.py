@@ -2,6 +2,7 @@
 
 from starlette.datastructures import FormData
 
+from hayserve.access.entry import Entry
 from hayserve.access.identity import owner_of
 from hayserve.access.rules import Rule
 from hayserve.deployments.registry import Registry
@@ -79,9 +80,11 @@ class OpenAIResponses:
         *,
         maker: Maker,
         shelf: Shelf,
+        entry: Entry,
         reading: Reading | None = None,
     ) -> None:
         self._registry = registry
+        self._entry = entry
         self._executor = executor
         self._shelf = shelf
         self._maker = maker
@@ -98,7 +101,7 @@ class OpenAIResponses:
 
     def sockets(self) -> list[RuledSocket]:
         """Where responses are asked for over WebSocket."""
-        return ResponseSocket(self._maker, reading=self._reading).routes()
+        return ResponseSocket(self._maker, reading=self._reading, entry=self._entry).routes()
 
     async def create_response(self, call: Call) -> None:
         """Ask a model for a response, at once, as a stream or in the background."""
