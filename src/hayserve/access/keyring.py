@@ -3,11 +3,13 @@
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from threading import Lock
 from typing import Protocol
 
 import anyio
 import anyio.to_thread
 
+from hayserve.access.budget import NO_BUDGET
 from hayserve.access.identity import Identity
 from hayserve.access.key import Key, Shown
 from hayserve.access.keys import Keys
@@ -68,6 +70,7 @@ class Keyring:
         self._known: Mapping[str, tuple[Key, Identity]] = {}
         self._version = -1
         self._used: dict[str, float] = {}
+        self._looking = Lock()  # whoever has looked earlier must not be the last to say what is
         # Its own threads: runs that take all others must not keep a revoked key alive.
         self._limiter = anyio.CapacityLimiter(2)
 
@@ -100,11 +103,12 @@ class Keyring:
 
     def look(self) -> None:
         """See what has changed. It blocks."""
-        version = self._keys.version()
-        if version != self._version:
-            kept = self._keys.all()
-            known = {key.id: (key, _identity(key)) for key in kept if key.revoked_at is None}
-            self._known, self._version = known, version
+        with self._looking:
+            version = self._keys.version()
+            if version != self._version:
+                kept = self._keys.all()
+                known = {key.id: (key, _identity(key)) for key in kept if key.revoked_at is None}
+                self._known, self._version = known, version
 
     async def note(self) -> None:
         """Write down which keys were shown."""
@@ -145,5 +149,5 @@ def _identity(key: Key) -> Identity:
         caller=Caller("key", key.name),
         owner=key.id,
         scopes=Scopes(key.scopes),
-        budget=key.budget,
+        budget=key.budget or NO_BUDGET,
     )

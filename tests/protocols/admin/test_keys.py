@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hayserve.access.identity import IDENTITY, Identity
 from hayserve.access.keys import Keys
 from hayserve.access.scopes import ADMIN, DEPLOY, Scopes
+from hayserve.errors import StorageUnavailable
 from hayserve.protocols.admin.keys import KeyRoutes
 from hayserve.server.error_responses import handlers
 from hayserve.server.middleware import RunIds
@@ -34,9 +35,9 @@ class Showing:
         await self._app(scope, receive, send)
 
 
-def client_of(keys: Keys, scope: str) -> TestClient:
+def client_of(keys: Keys, scope: str, look: Callable[[], None] = lambda: None) -> TestClient:
     middleware = [Middleware(RunIds), Middleware(Showing, scope)]
-    routes = KeyRoutes(keys).routes()
+    routes = KeyRoutes(keys, look).routes()
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers())
     return TestClient(app, "http://localhost", headers={"x-hayserve-from": "me@here:/"})
 
@@ -124,6 +125,22 @@ def test_one_that_has_expired_is_listed_as_such(http: TestClient, database: Data
     Keys(database, clock=lambda: 1000.0).create("old", scopes=["run"], expires_in=60)
     [listed] = http.get("/keys").json()["keys"]
     assert (listed["state"], listed["expires_at"]) == ("expired", 1060)
+
+
+def test_each_change_is_seen_before_it_is_answered(keys: Keys) -> None:
+    seen: list[int] = []
+    http = client_of(keys, ADMIN, lambda: seen.append(keys.version()))
+    made(http)
+    http.post("/keys/web/rotate")
+    http.delete("/keys/web")
+    assert seen == [1, 2, 3]
+
+
+def test_a_change_that_cannot_be_seen_is_answered_all_the_same(keys: Keys) -> None:
+    def away() -> None:
+        raise StorageUnavailable("It does not answer.")
+
+    assert made(client_of(keys, ADMIN, away))["name"] == "web"
 
 
 def test_a_name_in_use_is_taken(http: TestClient) -> None:
