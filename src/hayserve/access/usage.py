@@ -101,7 +101,9 @@ class UsageBook:
             output_tokens: How many they gave.
             failed: Whether it ended without an answer.
         """
-        key = (int(self._clock()) // _DAY, identity.owner, deployment)
+        # Those who are not known are one: they could say that they are many.
+        owner = identity.owner if identity.is_known else ""
+        key = (int(self._clock()) // _DAY, owner, deployment)
         if (used := self._noted.get(key)) is None:
             used = self._noted[key] = Used(*key, caller=identity.label)
         used.runs += 1

@@ -21,6 +21,7 @@ from hayserve.errors import NameTaken
 from hayserve.protocols.admin.keys import KeyRoutes
 from hayserve.protocols.admin.routes import Admin
 from hayserve.protocols.admin.runs import LiveRuns
+from hayserve.protocols.admin.usage import UsageRoutes
 from hayserve.protocols.body import read_body
 from hayserve.protocols.call import Reading
 from hayserve.protocols.described import DescribedRoute
@@ -219,6 +220,7 @@ def _routes(parts: Parts, reading: Reading) -> list[BaseRoute]:
         *Health(registry).routes(),
         *admin.routes(),
         *live_runs.routes(),
+        *UsageRoutes(parts.guarding.book).routes(),
         *KeyRoutes(parts.guarding.keys, parts.guarding.keyring.look).routes(),
     ]
     described = [route for route in fixed if isinstance(route, DescribedRoute)]

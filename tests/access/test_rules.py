@@ -59,6 +59,7 @@ RULES: dict[str, Rule] = {
     "GET /runs": Rule.RUNS,
     "DELETE /runs/{id}": Rule.RUNS,
     "GET /usage": Rule.RUNS,
+    "GET /metrics": Rule.RUNS,
     "POST /deploy_files": Rule.DEPLOY,
     "POST /deploy-yaml": Rule.DEPLOY,
     "POST /undeploy/{name}": Rule.DEPLOY,
@@ -180,7 +181,7 @@ def test_who_may_call_a_route_may_and_nobody_else(house: House, route: str, call
         assert refused == expected, answer.text
 
 
-THINGS = {
+THINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "response": ("/v1/responses", {"model": "it", "input": "hi"}),
     "conversation": ("/v1/conversations", {}),
     "completion": (
@@ -208,7 +209,7 @@ def test_what_one_key_leaves_is_not_there_for_another(house: House) -> None:
         method, path = route.split()
         for kind, id_ in ids.items():
             path = path.replace(f"{{{kind}_id}}", id_)
-        what = {"json": {"metadata": {}}} if method == "POST" else {}
+        what: dict[str, Any] = {"json": {"metadata": {}}} if method == "POST" else {}
         path = path.replace("{item_id}", "x")
         for caller in ("other", "admin", "one"):
             answer = house.answer(caller, method, f"/v1{path}", **what)
