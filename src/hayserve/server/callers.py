@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Protocol
 
 from hayserve.access.identity import ANYBODY, GUEST, STRANGER, Identity
@@ -57,10 +58,13 @@ class Arrived:
     Args:
         host: What its `Host` says.
         server: The address and the port that it came to; None or no port where that is no network.
+        client: Those that it came from: who has sent it to the proxy, if one that is believed has
+            handed it on.
     """
 
     host: str
     server: tuple[str, int | None] | None
+    client: tuple[str, int] | None = None
 
 
 class Callers:
@@ -89,7 +93,7 @@ class Callers:
         if (key := shown_in(shown)) is not None:
             return self._let_in(self._find_key(key), shown, arrived)
         if self._is_local_key(shown):
-            return _LOCAL if self._is_here(arrived) else _elsewhere(arrived.host)
+            return _LOCAL if self._is_here(arrived) else _elsewhere(arrived)
         if self._tokens is not None and shown.count(".") == 2:  # noqa: PLR2004 - of a JWT
             return self._tokens.known(shown)
         return self._nobody(shown, arrived)
@@ -98,6 +102,10 @@ class Callers:
         """Who shows what may be a new token."""
         assert self._tokens is not None
         return self._let_in(await self._tokens.find(shown), shown, arrived)
+
+    async def find_again(self, shown: str, arrived: Arrived) -> Identity:
+        """Who shows that now: a key may have been revoked since, a token may have expired."""
+        return self.find(shown, arrived) or await self.ask(shown, arrived)
 
     def _let_in(self, found: Identity | None, shown: str, arrived: Arrived) -> Identity:
         """Who that is, also for a server that asks for nothing and so refuses nobody."""
@@ -117,14 +125,25 @@ class Callers:
             return _WRONG
         if not self._door.is_open:
             return STRANGER
-        return _showing(shown, GUEST) if self._is_here(arrived) else _elsewhere(arrived.host)
+        return _showing(shown, GUEST) if self._is_here(arrived) else _elsewhere(arrived)
 
     def _is_here(self, arrived: Arrived) -> bool:
-        """Whether a request came to this machine by a name of its own."""
+        """Whether a request came to this machine by a name of its own, and from nowhere else."""
         if not self._is_own_host(arrived.host):
             return False
         server = arrived.server
-        return server is None or server[1] is None or self._is_own_address(server[0])
+        if server is not None and server[1] is not None and not self._is_own_address(server[0]):
+            return False
+        return not self._is_from_afar(arrived)
+
+    def _is_from_afar(self, arrived: Arrived) -> bool:
+        """Whether a proxy on this machine has handed it on for somebody on another one.
+
+        Many proxies call the server localhost, whatever they are called themselves.
+        """
+        if arrived.client is None or not _is_foreign_address(arrived.client[0]):
+            return False
+        return name_in(arrived.host).lower() not in self._open_hosts
 
     def _look_at_host(self, host: str) -> bool:
         return self._look_at_address(name_in(host))
@@ -140,15 +159,24 @@ def name_in(host: str) -> str:
 
 
 @lru_cache(_MOST_KNOWN)
+def _is_foreign_address(text: str) -> bool:
+    try:
+        return not ip_address(text).is_loopback
+    except ValueError:
+        return False
+
+
+@lru_cache(_MOST_KNOWN)
 def _showing(text: str, identity: Identity) -> Identity:
     """Whoever shows something of another server owns what others who show that leave here."""
     return replace(identity, owner=digest_of(text)) if text else identity
 
 
-def _elsewhere(host: str) -> Identity:
+def _elsewhere(arrived: Arrived) -> Identity:
     def refused() -> HayserveError:
         return Forbidden(
-            f"This was sent to {host!r}, and who has no key is served under localhost only.",
+            f"This was sent to {arrived.host!r}, or from another machine, and who has no key is "
+            "served under localhost only.",
             hint="Call localhost, show a key that `hayserve keys create` makes, or name the host "
             "in HAYSERVE_OPEN_HOSTS.",
         )

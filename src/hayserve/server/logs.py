@@ -51,6 +51,9 @@ def configure_logs(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(_LEVELS.get(settings.log_level) or settings.log_level)
     logging.getLogger("haystack.dataclasses.streaming_chunk").addFilter(_is_of_use)
+    connections = logging.getLogger("uvicorn.error")
+    connections.setLevel(max(root.level, logging.INFO))  # below, it has keys and messages
+    connections.addFilter(_without_query)
     for noisy in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     wrappers_log.remove()
@@ -59,6 +62,14 @@ def configure_logs(settings: Settings) -> None:
 
 def _is_of_use(record: logging.LogRecord) -> bool:
     return _SYNC_CALLBACK not in record.getMessage()
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Leave a handshake's query out: it is a payload, and some put their key there."""
+    if '"WebSocket %s"' in record.msg and isinstance(record.args, tuple):
+        client, target, *rest = record.args
+        record.args = (client, str(target).partition("?")[0], *rest)
+    return True
 
 
 def _forward(message: "Message") -> None:
