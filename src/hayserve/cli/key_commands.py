@@ -1,93 +1,39 @@
-"""The commands `hayserve keys ...`, and what each takes on its command line."""
-
-from dataclasses import dataclass, field
-from typing import Annotated
+"""The commands `hayserve keys ...`."""
 
 import typer
 
-from hayserve.cli.flags import Reach, Where, command
+from hayserve.cli import key_flags as flags
+from hayserve.cli.flags import command
 
 keys = typer.Typer(no_args_is_help=True, help="Make keys for callers, list and revoke them.")
 
-Name = Annotated[str, typer.Argument(help="The name of the key.")]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create(Where):
-    """Flags of `hayserve keys create`."""
-
-    name: Annotated[str, typer.Argument(help="What to call the key.")]
-    scopes: Annotated[
-        list[str],
-        typer.Option(
-            "--scope", help="What it may do: run, run:NAME, deploy or admin; may be repeated."
-        ),
-    ] = field(default_factory=list[str])
-    expires: Annotated[
-        str | None,
-        typer.Option("--expires", help="When it ends by itself, such as 12h, 30d or 2w; never."),
-    ] = None
-    budgets: Annotated[
-        list[str],
-        typer.Option(
-            "--budget",
-            help="How much it may use, kind=number: requests-per-minute, concurrent-runs, "
-            "tokens-per-day, run-seconds-per-day; may be repeated.",
-        ),
-    ] = field(default_factory=list[str])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing(Reach):
-    """Flags of `hayserve keys list`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotate(Where):
-    """Flags of `hayserve keys rotate`."""
-
-    name: Name
-    keep_old: Annotated[
-        str | None,
-        typer.Option(
-            "--keep-old", help="How long the old text is accepted as well, such as 1h; not at all."
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revoke(Where):
-    """Flags of `hayserve keys revoke`."""
-
-    name: Name
-
-
-@command(keys, Create)
-def create(given: Create) -> None:
+@command(keys, flags.Create)
+def create(given: flags.Create) -> None:
     """Make a key and print it; it is shown this once."""
     from hayserve.cli import keys  # noqa: PLC0415  loaded only when called
 
     keys.create(given)
 
 
-@command(keys, Listing, name="list")
-def list_(given: Listing) -> None:
+@command(keys, flags.Listing, name="list")
+def list_(given: flags.Listing) -> None:
     """List the keys: what they may do, when they end and when they were last used."""
     from hayserve.cli import keys  # noqa: PLC0415  loaded only when called
 
     keys.show_all(given)
 
 
-@command(keys, Rotate)
-def rotate(given: Rotate) -> None:
+@command(keys, flags.Rotate)
+def rotate(given: flags.Rotate) -> None:
     """Give a key a new text and print it; all else about the key stays."""
     from hayserve.cli import keys  # noqa: PLC0415  loaded only when called
 
     keys.rotate(given)
 
 
-@command(keys, Revoke)
-def revoke(given: Revoke) -> None:
+@command(keys, flags.Revoke)
+def revoke(given: flags.Revoke) -> None:
     """End a key; within a second no worker accepts it."""
     from hayserve.cli import keys  # noqa: PLC0415  loaded only when called
 

@@ -13,7 +13,7 @@ from hayserve.cli import show
 from hayserve.cli.client import Answer, Client
 from hayserve.cli.connect import connect
 from hayserve.cli.flags import Where
-from hayserve.cli.key_commands import Create, Listing, Revoke, Rotate
+from hayserve.cli.key_flags import Create, Listing, Revoke, Rotate
 from hayserve.cli.key_words import budget_in, duration, scopes_in, seconds_in
 from hayserve.cli.stored_keys import StoredKeys, stored_keys
 from hayserve.errors import ServerUnreachable
