@@ -155,3 +155,11 @@ def cancel(given: flags.Cancel) -> None:
     from hayserve.cli import cancel  # noqa: PLC0415  loaded only when called
 
     cancel.cancel(given)
+
+
+@command(app, flags.Doctor)
+def doctor(given: flags.Doctor) -> None:
+    """Say what is open and to whom, with the fix for each; exit with 1 if there is a danger."""
+    from hayserve.cli import doctor  # noqa: PLC0415  loaded only when called
+
+    doctor.doctor(given)
