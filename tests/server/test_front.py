@@ -20,6 +20,7 @@ from hayserve.protocols.call import Call, Reading, RunEndpoint
 from hayserve.protocols.described import RuledRoute
 from hayserve.server.front import Front
 from hayserve.server.middleware import RunIds
+from protocols.doors import entrance
 
 pytestmark = pytest.mark.anyio
 
@@ -93,7 +94,9 @@ def front(
         Route("/status/{name}", other),
         run("/{name}/run", of_deployments),
     ]
-    fast = Front(Starlette(routes=[Route("/{rest:path}", other, methods=["GET"])]), routes)
+    fast = Front(
+        Starlette(routes=[Route("/{rest:path}", other, methods=["GET"])]), routes, entrance()
+    )
     return fast, RunIds(fast)
 
 
@@ -144,12 +147,12 @@ async def test_what_is_not_http_is_for_the_application() -> None:
         seen.append(scope)
 
     client = Client()
-    await Front(app, [])({"type": "lifespan"}, client.receive, client.send)
+    await Front(app, [], entrance())({"type": "lifespan"}, client.receive, client.send)
     assert seen == [{"type": "lifespan"}]
 
 
 async def test_without_endpoints_for_runs_all_is_for_the_application() -> None:
-    fast = Front(Starlette(), [Route("/it/run", other, methods=["POST"])])
+    fast = Front(Starlette(), [Route("/it/run", other, methods=["POST"])], entrance())
     assert not fast.starts_run(scope_of("/it/run"))
 
 

@@ -15,10 +15,10 @@ def check_address(host: str, *, insecure: bool, settings: Settings) -> None:
         settings: Whose database has the keys; it is looked at only where that matters.
 
     Raises:
-        Misconfigured: `host` is not loopback, there is no key, and `insecure` was not asked for;
-            or the database cannot be opened.
+        Misconfigured: `host` is not loopback, there is no key nor a provider of tokens, and
+            `insecure` was not asked for; or the database cannot be opened.
     """
-    if insecure or is_loopback(host) or _has_key(settings):
+    if insecure or is_loopback(host) or settings.oidc_issuer or _has_key(settings):
         return
     raise Misconfigured(
         f"Listening on {host!r} would let others on the network reach this server, "

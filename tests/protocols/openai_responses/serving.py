@@ -38,7 +38,7 @@ from hayserve.storage.database import Database
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
 from hayserve.wrappers.run_limits import RunLimits
-from protocols.doors import OPEN
+from protocols.doors import OPEN, entrance
 
 KEEP_SECONDS = 3600.0
 
@@ -87,7 +87,9 @@ class Worker:
             shelf=self.shelf,
             agents=AgentRequests(Pauses(self.database, keep_seconds=KEEP_SECONDS)),
         )
-        asking = OpenAIResponses(self.registry, self.executor, maker=self.maker, shelf=self.shelf)
+        asking = OpenAIResponses(
+            self.registry, self.executor, maker=self.maker, shelf=self.shelf, entry=entrance()
+        )
         return [
             *asking.routes(),
             *asking.sockets(),
