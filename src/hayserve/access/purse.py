@@ -47,7 +47,6 @@ class Purse:
     """
 
     __slots__ = (
-        "_asked_at",
         "_desk",
         "_ends_at",
         "_freed",
@@ -78,7 +77,7 @@ class Purse:
         self._freed = anyio.Event()
         self._waiting = 0
         self._is_in_use = False
-        self._asked_at = self._good_until = 0.0
+        self._good_until = 0.0
         self._begin_window(0, ends_at=0)
 
     def take(self) -> bool:
@@ -167,7 +166,7 @@ class Purse:
         self._spare = order.used + share.spare - self._used
         self._told = (order.used, share.spare)
         self._left = share.left
-        self._good_until = min(self._asked_at + _GOOD_SECONDS, self._ends_at)
+        self._good_until = min(self._desk.clock() + _GOOD_SECONDS, self._ends_at)
         return share.left < 1 <= self._spare
 
     def _takes(self) -> bool:
@@ -203,7 +202,6 @@ class Purse:
         """What to ask; until that is answered only what is kept may be used."""
         self._spare = keep
         self._told = None
-        self._asked_at = self._desk.clock()
         account = Account(self.key, self.kind.name, self._window)
         return Order(account, self._limit, self._used, keep, wanted, ahead)
 
