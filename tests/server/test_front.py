@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route, Router
 from starlette.types import Message, Scope
 
 from hayserve.access.identity import STRANGER
@@ -124,12 +124,43 @@ async def test_a_request_for_a_run_goes_straight_to_its_endpoint(path: str, answ
 
 @pytest.mark.parametrize(
     "path",
-    ["/run", "//run", "/it/run/", "/a/b/run", "/it/runs", "/it/rerun", "/status/it", "/v1/chat"],
+    [
+        "/run",
+        "//run",
+        "/it/run/",
+        "/it/run\n",
+        "/a/b/run",
+        "/it/runs",
+        "/it/rerun",
+        "/status/it",
+        "/undeploy/run",
+        "/v1/chat",
+    ],
 )
 async def test_every_other_path_is_for_the_application(path: str) -> None:
     fast, app = front()
     assert not fast.starts_run(scope_of(path))
     assert (await asked(app, scope_of(path))).status == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/it/run\n",
+        "/v1/chat/completions\n",
+        "/api-x/run",
+        "/api/it/run",
+        "/api/v1/chat/completions",
+    ],
+)
+async def test_no_run_comes_past_the_front(path: str) -> None:
+    # Behind it nobody counts what callers use.
+    fast, app = front()
+    scope = scope_of(path, root_path="/api")
+    behind = Router(routes=[run("/v1/chat/completions", chats), run("/{name}/run", says_where)])
+    is_found = any(route.matches(scope)[0] is Match.FULL for route in behind.routes)
+    assert fast.starts_run(scope) == is_found
+    assert (await asked(app, scope)).status == (200 if is_found else 405)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "DELETE"])

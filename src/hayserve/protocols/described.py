@@ -1,5 +1,6 @@
 """Says what a route takes and answers: what `/openapi.json` is made from."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -78,6 +79,14 @@ class Described:
 Row = tuple[str, str, Endpoint, Described]
 
 
+def _to_the_end(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """The same for paths that end there: `$` is before a line feed, too.
+
+    Whoever looks at a path as a text, as the front does, would take one with it for another.
+    """
+    return re.compile(pattern.pattern.removesuffix("$") + r"\Z")
+
+
 class RuledRoute(Route):
     """A route that is for those who may call it, as all routes are.
 
@@ -92,6 +101,7 @@ class RuledRoute(Route):
         self, path: str, endpoint: Endpoint, *, method: str, allows: Rule, name: str | None = None
     ) -> None:
         super().__init__(path, endpoint, methods=[method], name=name)
+        self.path_regex = _to_the_end(self.path_regex)
         self.method = method
         self.allows = allows
 
@@ -111,6 +121,7 @@ class RuledSocket(WebSocketRoute):
 
     def __init__(self, path: str, endpoint: Endpoint, *, allows: Rule, name: str) -> None:
         super().__init__(path, endpoint, name=name)
+        self.path_regex = _to_the_end(self.path_regex)
         self.allows = allows
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hayserve.access.entry import Entry, drop_bill
 from hayserve.access.rules import Rule, refusal
+from hayserve.deployments.reserved import RESERVED
 from hayserve.errors import HayserveError
 from hayserve.protocols.call import RunEndpoint
 from hayserve.protocols.described import RuledRoute
@@ -71,12 +72,13 @@ class Front:
         if scope["method"] != "POST":
             return None
         path: str = scope["path"]
-        if root_path := scope.get("root_path"):
+        root_path: str = scope.get("root_path", "")
+        if root_path and path.startswith(f"{root_path}/"):
             path = path.removeprefix(root_path)
         found = self._by_path.get(path)
         if found is None and path.endswith(_RUN) and path.count("/") == 2:  # noqa: PLR2004 - /{name}/run
             name = path[1 : -len(_RUN)]
-            if name and "/" not in name:
+            if name and "/" not in name and name not in RESERVED:  # as of /undeploy/run
                 scope["path_params"] = {"name": name}
                 return self._of_deployments
         return found
