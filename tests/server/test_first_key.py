@@ -66,3 +66,8 @@ def test_a_database_that_cannot_be_opened_is_said(settings: Settings) -> None:
     settings.data_dir.write_text("a file")
     with pytest.raises(Misconfigured, match="cannot be opened"):
         check_address("0.0.0.0", insecure=False, settings=settings)
+
+
+def test_where_tokens_let_callers_in_no_key_is_needed(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, oidc_issuer="https://login.example", oidc_audience="agents")
+    check_address("0.0.0.0", insecure=False, settings=settings)

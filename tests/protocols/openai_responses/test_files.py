@@ -10,7 +10,6 @@ from openai.types import FileObject
 from pydantic import BaseModel
 from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from hayserve.deployments.deployment import Deployment

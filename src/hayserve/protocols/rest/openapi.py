@@ -18,7 +18,7 @@ from hayserve.protocols.allowed import Scope, deployments_for
 from hayserve.protocols.described import DescribedRoute, RuledRoute
 from hayserve.protocols.rest.components import Components
 from hayserve.protocols.rest.operations import operation_of, run_operation
-from hayserve.protocols.rest.page import page_of
+from hayserve.protocols.rest.page import POLICY, page_of
 
 # Source: https://spec.openapis.org/oas/v3.1.0#security-scheme-object
 _KEYS: dict[str, Any] = {
@@ -60,7 +60,8 @@ class OpenAPI:
         """This page."""
         root_path: str = request.scope.get("root_path", "")
         page = page_of(self.describe(request.scope), root_path=root_path)
-        return HTMLResponse(page.encode(errors="replace"))
+        headers = {"content-security-policy": POLICY, "x-content-type-options": "nosniff"}
+        return HTMLResponse(page.encode(errors="replace"), headers=headers)
 
     def describe(self, scope: Scope) -> dict[str, Any]:
         """The whole document for who has sent a request, as OpenAPI 3.1.
