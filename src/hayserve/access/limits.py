@@ -97,6 +97,11 @@ class Limits:
             *_headers(b"tokens", wallet.tokens, now),
         ]
 
+    @property
+    def known(self) -> int:
+        """Of how many callers something is remembered."""
+        return len(self._wallets)
+
     def forget(self) -> None:
         """Forget those of whom nothing has to be remembered."""
         for owner, wallet in [*self._wallets.items()]:
