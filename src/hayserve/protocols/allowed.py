@@ -37,9 +37,13 @@ def served_for(scope: Scope, registry: Registry, name: str) -> Deployment:
         NotFound: There is none.
         NotReady: It is being loaded.
     """
-    if not _sees_all(scope):
-        _check(scope, registry, name)
-    return registry.get(name)
+    if _sees_all(scope):
+        return registry.get(name)
+    _check(scope, registry, name)
+    try:
+        return registry.get(name)
+    except NotFound as error:
+        raise NotFound(error.message) from None
 
 
 def deployments_for(scope: Scope, registry: Registry) -> list[Deployment]:
@@ -56,6 +60,11 @@ def failures_for(scope: Scope, registry: Registry) -> list[FailedDeployment]:
     if _sees_all(scope):
         return failed
     return [failure for failure in failed if scopes.may_run([failure.name])]
+
+
+def may_know(scope: Scope, name: str) -> bool:
+    """Whether whoever has sent the request may know what becomes of the deployment of that name."""
+    return _sees_all(scope) or identity_in(scope).scopes.may_run([name])
 
 
 def _sees_all(scope: Scope) -> bool:

@@ -12,7 +12,7 @@ from hayserve.deployments.archive import unpack
 from hayserve.deployments.bundle import too_big
 from hayserve.deployments.deploy import Deployer
 from hayserve.deployments.history import History
-from hayserve.deployments.members import Members
+from hayserve.deployments.members import Members, Worker
 from hayserve.deployments.order import Order
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.rules import Rules
@@ -47,7 +47,7 @@ from hayserve.protocols.admin.schema import (
     number,
     read,
 )
-from hayserve.protocols.allowed import deployments_for, failures_for, served_for
+from hayserve.protocols.allowed import deployments_for, failures_for, may_know, served_for
 from hayserve.protocols.described import BODY, KEPT, Described, DescribedRoute, described_routes
 
 _CHANGES = (*BODY, *KEPT, NameTaken, DeployRefused, TooBusy)
@@ -130,10 +130,7 @@ class Admin:
                     *map(failed_entry, failed),
                 ],
                 "capabilities": {"execution_enumeration": False},
-                "workers": [
-                    {"node": one.node, "pid": one.pid, "failed": dict(one.failed)}
-                    for one in workers.values()
-                ],
+                "workers": [_worker(one, request) for one in workers.values()],
             }
         )
 
@@ -227,6 +224,11 @@ def _of(body: type[BaseModel], *, is_optional: bool = False) -> Described:
 async def _small_body(request: Request) -> bytes:
     refusal = TooLarge(f"The body is larger than {_LARGEST_BODY} bytes.")
     return await read_body(request, most=_LARGEST_BODY, refusal=refusal)
+
+
+def _worker(worker: Worker, request: Request) -> dict[str, Any]:
+    failed = {name: why for name, why in worker.failed.items() if may_know(request.scope, name)}
+    return {"node": worker.node, "pid": worker.pid, "failed": failed}
 
 
 def _name(request: Request) -> str:
