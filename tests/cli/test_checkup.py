@@ -38,7 +38,7 @@ def test_a_server_as_it_comes_is_closed_but_for_running_on_its_own_machine() -> 
         ("note", f"{key}deployed. All else needs one."),
         ("note", f"{proxy}the address makes all whom it serves callers from here."),
         ("ok", "Pages of other origins in a browser may not call."),
-        ("ok", "Keys are all that is taken; no identity provider is set."),
+        ("ok", "Only keys are taken: no identity provider is set."),
         ("ok", "No limit of requests or runs was raised beyond measure."),
     ]
 

@@ -203,7 +203,7 @@ def _provider(settings: Settings) -> Iterator[Finding]:
         yield Finding("warning", f"{error.message} No server starts so.", fix=error.hint)
         return
     if not taken:
-        yield Finding("ok", "Keys are all that is taken; no identity provider is set.")
+        yield Finding("ok", "Only keys are taken: no identity provider is set.")
         return
     yield Finding(
         "ok", f"Tokens of {settings.oidc_issuer} for {settings.oidc_audience!r} are taken."

@@ -136,7 +136,7 @@ def _of_files(settings: Settings, place: Place, *, has_server: bool) -> Iterator
 def _of_database(settings: Settings, heard: Heard | None) -> tuple[list[Finding], list[Finding]]:
     """What of the keys, which the server has told of or the database has, and of the database."""
     told = None if heard is None else heard.keys
-    needs_one = not settings.insecure and not is_loopback(settings.host)
+    needs_one = not (settings.insecure or settings.oidc_issuer or is_loopback(settings.host))
     found: list[Finding] = []
     try:
         database = Database(database_url(settings))
