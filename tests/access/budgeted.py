@@ -13,7 +13,7 @@ from hayserve.wrappers.caller import Caller
 KEY = "0123456789ab"
 
 
-def caller(*, owner: str = KEY, **limits: int) -> Identity:
+def caller(owner: str = KEY, /, **limits: int) -> Identity:
     """Whoever has the key `ada` with these limits."""
     return Identity(Caller("key", "ada"), owner=owner, budget=Budget(**limits))
 

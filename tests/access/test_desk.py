@@ -122,6 +122,21 @@ async def test_while_it_runs_it_settles_and_at_its_end_gives_back_the_rest(
     assert left(company, 100) == 98
 
 
+async def test_what_is_being_settled_at_the_end_is_given_back_too(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hayserve.access.desk.SETTLE_SECONDS", 0)
+    company = Company(database, clock)
+    desk = Desk(company.bank("a"), clock=clock)
+    one = purse(desk, limit=100)
+    async with desk.running(tidy=lambda: None):
+        await one.take_slowly()
+        with anyio.fail_after(10):
+            while not one.turn.locked():
+                await anyio.lowlevel.checkpoint()
+    assert left(company, 100) == 99
+
+
 async def test_each_minute_it_tidies_up(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,7 +177,7 @@ async def test_headers_say_what_is_left_as_openai_does(company: Company) -> None
         (b"x-ratelimit-remaining-tokens", b"942"),
         (b"x-ratelimit-reset-tokens", b"10h13m20s"),
     ]
-    assert limits.headers(caller(concurrent_runs=1, owner="other")) == []
+    assert limits.headers(caller("other", concurrent_runs=1)) == []
 
 
 async def test_tokens_that_one_worker_books_end_the_runs_of_another(company: Company) -> None:

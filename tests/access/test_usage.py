@@ -26,6 +26,7 @@ async def test_what_runs_used_is_added_up(
         one.note(caller(), "summarize", seconds=1.5, input_tokens=10, output_tokens=3)
     other.note(caller(), "summarize", seconds=0.5, failed=True)
     await book.flush()
+    await book.flush()
     await other.flush()
     assert book.read(since_day=DAY) == [Used(DAY, KEY, "summarize", "key ada", 4, 1, 5.0, 30, 9)]
 
@@ -35,7 +36,7 @@ async def test_each_day_each_owner_and_each_deployment_is_told_apart(
 ) -> None:
     book.note(caller(), "a", seconds=1)
     book.note(caller(), "b", seconds=2)
-    book.note(caller(owner="other"), "a", seconds=3)
+    book.note(caller("other"), "a", seconds=3)
     clock.now += 86400
     book.note(caller(), "a", seconds=4)
     await book.flush()

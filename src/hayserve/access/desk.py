@@ -85,15 +85,18 @@ class Desk:
         Args:
             tidy: Called each minute.
         """
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._settle_often)
-            tasks.start_soon(self._purge_often, tidy)
-            try:
-                yield
-            finally:
-                tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await self.settle(keeps=False)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._settle_often)
+                tasks.start_soon(self._purge_often, tidy)
+                try:
+                    yield
+                finally:
+                    tasks.cancel_scope.cancel()
+        finally:
+            # Not before the tasks have ended: they may be settling some just now.
+            with anyio.CancelScope(shield=True):
+                await self.settle(keeps=False)
 
     async def settle(self, *, keeps: bool = True) -> None:
         """Settle what is open, once.

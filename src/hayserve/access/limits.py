@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 from hayserve.access.bank import Bank
 from hayserve.access.budget import NO_BUDGET
@@ -15,6 +16,18 @@ from hayserve.access.purse import Purse
 from hayserve.access.wallet import NO_TAB, Tab, Wallet
 
 Headers = list[tuple[bytes, bytes]]
+_Names = tuple[bytes, bytes, bytes]
+_MOST_REMEMBERED = 256
+_OF_REQUESTS: _Names = (
+    b"x-ratelimit-limit-requests",
+    b"x-ratelimit-remaining-requests",
+    b"x-ratelimit-reset-requests",
+)
+_OF_TOKENS: _Names = (
+    b"x-ratelimit-limit-tokens",
+    b"x-ratelimit-remaining-tokens",
+    b"x-ratelimit-reset-tokens",
+)
 
 
 class Limits:
@@ -93,8 +106,8 @@ class Limits:
         wallet = self._wallet(identity)
         now = self._desk.clock()
         return [
-            *_headers(b"requests", wallet.requests, now),
-            *_headers(b"tokens", wallet.tokens, now),
+            *_headers(_OF_REQUESTS, wallet.requests, now),
+            *_headers(_OF_TOKENS, wallet.tokens, now),
         ]
 
     @property
@@ -117,13 +130,24 @@ class Limits:
         return wallet
 
 
-def _headers(what: bytes, holding: Purse | Meter | None, now: float) -> Headers:
+def _headers(names: _Names, holding: Purse | Meter | None, now: float) -> Headers:
     if holding is None:
         return []
     kind = holding.kind
-    seconds = max(1, math.ceil(kind.ends_at(kind.window_at(now)) - now))
+    limit, remaining, reset = names
     return [
-        (b"x-ratelimit-limit-" + what, b"%d" % holding.limit),
-        (b"x-ratelimit-remaining-" + what, b"%d" % holding.remaining()),
-        (b"x-ratelimit-reset-" + what, duration(seconds).encode()),
+        (limit, _number(holding.limit)),
+        (remaining, b"%d" % holding.remaining()),
+        (reset, _reset(math.ceil(kind.ends_at(kind.window_at(now)) - now))),
     ]
+
+
+# Most answers say the same of these as the one before.
+@lru_cache(_MOST_REMEMBERED)
+def _number(number: int) -> bytes:
+    return b"%d" % number
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _reset(seconds: int) -> bytes:
+    return duration(max(1, seconds)).encode()

@@ -78,16 +78,10 @@ class Meter:
             StorageUnavailable: The database does not answer.
         """
         async with self.turn:
-            if self.check():
-                return
-            self._enter_window()
-            order = self._order()
-            self._desk.open(self)
-            (share,) = await self._desk.ask([order])
-            self.end(order, share)
-            self._is_in_use = True
-            if self._left <= 0:
-                raise self._reached(self._desk.clock())
+            if not self.check():
+                await self._look()
+        if self._left <= 0:
+            raise self._reached(self._desk.clock())
 
     def charge(self, amount: float) -> None:
         """Book what a run has used."""
@@ -139,6 +133,14 @@ class Meter:
             trusted = self._asked_at + _FRESH_SECONDS if self._left > 0 else self._ends_at
             self._good_until = min(trusted, self._ends_at)
         return False
+
+    async def _look(self) -> None:
+        self._enter_window()
+        order = self._order()
+        self._desk.open(self)
+        (share,) = await self._desk.ask([order])
+        self.end(order, share)
+        self._is_in_use = True
 
     def _order(self) -> Order:
         self._told = None

@@ -176,9 +176,8 @@ class Purse:
     async def _look_again(self) -> None:
         """Ask the bank for all who wait; soon after a look that found nothing, wait before that."""
         if (pause := self._look.at + _PAUSE_SECONDS - anyio.current_time()) > 0:
-            self._freed = anyio.Event()
-            with anyio.move_on_after(pause):
-                await self._freed.wait()
+            await self._pause(pause)
+            if self._freed.is_set():
                 return
         at = anyio.current_time()
         order = self._order(wanted=self._waiting, ahead=True)
@@ -191,6 +190,12 @@ class Purse:
             self._look = _Look(at, self._patience(share))
             if not share.held and self.kind.seconds:
                 self._refused_until = self._ends_at
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait until one is given back here, or the time is over."""
+        self._freed = anyio.Event()
+        with anyio.move_on_after(seconds):
+            await self._freed.wait()
 
     def _patience(self, share: Share) -> float:
         if share.held:

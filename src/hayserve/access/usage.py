@@ -115,14 +115,15 @@ class UsageBook:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Write down what was noted for as long as the block lasts, and what is left at its end."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._flush_often)
-            try:
-                yield
-            finally:
-                tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await self.flush()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._flush_often)
+                try:
+                    yield
+                finally:
+                    tasks.cancel_scope.cancel()
+        finally:
+            await self.flush()
 
     async def flush(self) -> None:
         """Write down what was noted; if the database does not answer, keep it for the next time."""
