@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -35,6 +35,7 @@ def handlers() -> dict[Any, Handler]:
     return {
         HayserveError: answer_error,
         HTTPException: answer_http_exception,
+        ClientDisconnect: answer_nobody,
         Exception: answer_unexpected,
     }
 
@@ -67,6 +68,11 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     response.status_code = error.status_code
     response.headers.update(headers)
     return response
+
+
+async def answer_nobody(_: Request, __: Exception) -> Response:
+    """Give up a request whose client left before all of it had come; nothing goes out."""
+    return Response(status_code=400)
 
 
 async def answer_unexpected(request: Request, _: Exception) -> Response:
