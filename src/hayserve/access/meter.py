@@ -54,7 +54,10 @@ class Meter:
         self.turn = anyio.Lock()
         self._is_in_use = False
         self._asked_at = 0.0
-        self._begin_window(0, ends_at=0)
+        self._window, self._ends_at = 0, 0.0
+        self._used = self._good_until = 0.0
+        self._told: float | None = 0
+        self._left = float(limit)
 
     def check(self) -> bool:
         """Whether a run may begin; False if the bank has to be asked.
@@ -157,7 +160,7 @@ class Meter:
         self._window = window
         self._ends_at = ends_at
         self._used = self._good_until = 0.0
-        self._told: float | None = 0
+        self._told = 0
         self._left = float(self._limit)
 
     def _reached(self, now: float) -> LimitReached:

@@ -77,8 +77,12 @@ class Purse:
         self._freed = anyio.Event()
         self._waiting = 0
         self._is_in_use = False
-        self._good_until = 0.0
-        self._begin_window(0, ends_at=0)
+        self._good_until = self._refused_until = 0.0
+        self._window, self._ends_at = 0, 0.0
+        self._used = self._spare = 0.0
+        self._told: tuple[float, float] | None = (0, 0)
+        self._left = float(limit)
+        self._look = _NO_LOOK
 
     def take(self) -> bool:
         """Take one, if that is known to be allowed without asking the bank.
@@ -220,7 +224,7 @@ class Purse:
         self._window = window
         self._ends_at = ends_at
         self._used = self._spare = 0.0
-        self._told: tuple[float, float] | None = (0, 0)
+        self._told = (0, 0)
         self._left = float(self._limit)
         self._look = _NO_LOOK
         self._refused_until = 0.0
