@@ -110,6 +110,14 @@ def test_what_callers_send_and_get_is_not_logged(
     assert "4711" not in said
 
 
+@pytest.fixture
+def plain_uvicorn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its log as our server leaves it; other tests may have run one that sets its own."""
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "handlers", [])
+
+
+@pytest.mark.usefixtures("plain_uvicorn")
 def test_what_a_connection_says_of_its_headers_and_messages_is_never_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
