@@ -16,7 +16,7 @@ from hayserve.access.identity import identity_in
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, TooLarge
 from hayserve.protocols.body import limited, read_body
-from hayserve.protocols.json_body import check_json
+from hayserve.protocols.json_body import check_json, check_numbers
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
 from hayserve.runs.run import Run
@@ -95,6 +95,7 @@ class Call:
         body = await read_body(self.scope, self._receive, limit=most, pause=self._reading.pause)
         if self._raw.get(b"content-type") != b"application/json":
             check_json(self.headers(), body)
+        check_numbers(body)
         return body
 
     def check_size(self, body: bytes, deployment: Deployment) -> None:
