@@ -37,7 +37,7 @@ fuzz:  ## Send a million broken inputs to all that reads what strangers send
 	@scripts/install dev
 	@.venv/bin/python -m soak.fuzz_decoders
 	@.venv/bin/python -m soak.fuzz_http
-	@.venv/bin/python -m soak.schema --cases 100000
+	@.venv/bin/python -m soak.schema --cases 100000 --all
 
 fix:  ## Format the code and mend what can be mended automatically
 	@scripts/install dev

@@ -19,6 +19,7 @@ from starlette.types import Message, Scope
 
 from hayserve import chat_messages_from_openai
 from hayserve.errors import DeployRefused, HayserveError, InvalidRequest
+from hayserve.protocols.openai_error import is_openai
 from hayserve.server.error_responses import handlers
 from soak.fuzz_connection import connection
 from soak.fuzz_targets import TARGETS, Target
@@ -81,6 +82,11 @@ def test_arguments_of_a_tool_call_may_not_go_deep() -> None:
 
     with pytest.raises(InvalidRequest, match="is not JSON: maximum recursion depth"):
         chat_messages_from_openai([message])
+
+
+def test_a_file_that_is_called_run_is_no_deployment() -> None:
+    assert is_openai("/files/run", "DELETE")
+    assert not is_openai("/files/run", "POST")
 
 
 def nested(levels: int) -> bytes:

@@ -90,7 +90,7 @@ def error_response(request: Request, error: HayserveError) -> Response:
     """`error` as the client of this path expects it."""
     run_id = request.state.run_id
     status = status_of(error)
-    if is_openai(_path_of(request)):
+    if is_openai(_path_of(request), request.scope.get("method", "POST")):
         body = error_object(error, run_id=run_id)
         return _json(body, status.openai, headers=_headers_of(error))
     return _json(error_body(error, run_id=run_id), status.http, headers=_headers_of(error))
