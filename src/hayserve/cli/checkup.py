@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from hayserve.cli.finding import Finding
+from hayserve.cli.finding import Finding, Level
 from hayserve.errors import Misconfigured
 from hayserve.server.callers import name_in
 from hayserve.server.oidc import tokens_of
@@ -81,7 +81,7 @@ def of_variables(without_meaning: Sequence[str]) -> Iterator[Finding]:
     for name in without_meaning:
         near = get_close_matches(name, known, n=1, cutoff=0.85)
         fix = f"Is {near[0]} meant?" if near else f"unset {name}"
-        level = "warning" if near and name.startswith(PREFIX) else "note"
+        level: Level = "warning" if near and name.startswith(PREFIX) else "note"
         yield Finding(level, f"{name} is set, and nothing reads it.", fix=fix)
 
 

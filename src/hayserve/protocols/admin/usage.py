@@ -25,6 +25,14 @@ _DAY = 86400
 # Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _FIRST_DAY = datetime(1970, 1, 1, tzinfo=UTC)
+# Their names, what they mean, and the field of `Used` that has them.
+_COUNTERS = (
+    ("runs", "Runs that have ended.", "runs"),
+    ("failed_runs", "Runs that have ended without an answer.", "failed"),
+    ("run_seconds", "How long runs took together.", "seconds"),
+    ("input_tokens", "Tokens that models were given.", "input_tokens"),
+    ("output_tokens", "Tokens that models gave.", "output_tokens"),
+)
 
 
 class UsageQuery(TypedDict, total=False):
@@ -122,23 +130,14 @@ def _entry(used: Used) -> UsageEntry:
 def _lines(used: Iterable[Used]) -> Iterable[str]:
     whole: dict[tuple[str, str], Used] = {}
     for one in used:
-        labels = (one.caller, one.deployment)
-        whole.setdefault(labels, Used(0, one.owner, one.deployment, one.caller)).add(one)
+        of_all = Used(0, one.owner, one.deployment, one.caller)
+        whole.setdefault((one.caller, one.deployment), of_all).add(one)
     for name, meaning, value in _COUNTERS:
         yield f"# HELP hayserve_{name}_total {meaning}"
         yield f"# TYPE hayserve_{name}_total counter"
         for (caller, deployment), one in whole.items():
             labels = f'caller="{_escaped(caller)}",deployment="{_escaped(deployment)}"'
             yield f"hayserve_{name}_total{{{labels}}} {getattr(one, value)}"
-
-
-_COUNTERS = (
-    ("runs", "Runs that have ended.", "runs"),
-    ("failed_runs", "Runs that have ended without an answer.", "failed"),
-    ("run_seconds", "How long runs took together.", "seconds"),
-    ("input_tokens", "Tokens that models were given.", "input_tokens"),
-    ("output_tokens", "Tokens that models gave.", "output_tokens"),
-)
 
 
 def _escaped(label: str) -> str:
