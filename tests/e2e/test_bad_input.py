@@ -80,6 +80,19 @@ def test_others_are_answered_while_a_hundred_megabytes_come_and_are_not_kept(
     assert most_memory_of(server) - before <= 60  # it may be of 20, which are read
 
 
+@linux
+def test_a_huge_body_is_not_read_either_to_be_known_again(server: Process) -> None:
+    assert server.run("it", word="w").json() == {"result": "w"}
+    before = most_memory_of(server)
+    client = Client(server.port)
+    client.send(head("/it/run", transfer_encoding="chunked", idempotency_key="a"))
+    for _ in range(100):
+        client.send(b"%x\r\n%b\r\n" % (1_000_000, b"x" * 1_000_000))
+    assert client.answer().status == 413
+    client.socket.close()
+    assert most_memory_of(server) - before <= 60
+
+
 def flood_of_parts(count: int) -> bytes:
     part = b'--x\r\ncontent-disposition: form-data; name="files"; filename="a"\r\n\r\n\r\n'
     return part * count + b"--x--\r\n"
@@ -131,8 +144,8 @@ def test_a_bad_body_is_the_senders_mistake_and_hurts_nobody(
     client = Client(server.port)
     begun = time.monotonic()
     status = client.ask(post(path, BAD[bad])).status
-    # What is only unusual, wrappers may get: Python's JSON has NaN.
-    assert 400 <= status < 500 or (status == 200 and path == "/it/run"), bad
+    is_only_unusual = bad in {"a lone surrogate", "many keys", "a number without an end"}
+    assert 400 <= status < 500 or (status == 200 and is_only_unusual), bad
     assert time.monotonic() - begun < 5
     client.socket.close()
     assert server.run("it", word="w").json() == {"result": "w"}

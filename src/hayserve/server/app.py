@@ -263,15 +263,22 @@ def _front(parts: Parts, settings: Settings) -> MakeFront:
     registry, reading = parts.registry, reading_of(settings)
 
     async def read(scope: Scope, receive: Receive) -> bytes:
-        own = max(registry.most_body_mb or 0, registry.most_upload_mb or 0) * _MB
-        most = max(reading.body, reading.upload, int(own))
-        return await read_body(scope, receive, limit=most, pause=reading.pause)
+        own, most = registry.most_body_mb, reading.body
+        if _is_form(scope):
+            own, most = registry.most_upload_mb, reading.upload
+        limit = max(most, int((own or 0) * _MB))
+        return await read_body(scope, receive, limit=limit, pause=reading.pause)
 
     def front_of(app: ASGIApp, routes: Sequence[BaseRoute]) -> ASGIApp:
         front = Front(app, routes, parts.guarding.entry)
         return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
 
     return front_of
+
+
+def _is_form(scope: Scope) -> bool:
+    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+    return any(kind.lower().startswith(b"multipart/") for kind in kinds)
 
 
 def _door(settings: Settings, key: LocalKey | None) -> Door:
