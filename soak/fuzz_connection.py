@@ -62,7 +62,7 @@ async def _connected(pieces: Sequence[bytes]) -> bytes:
 
 async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await _repeat(receive, send)
+        await (_refuse(send) if scope["path"] == "/refused" else _repeat(receive, send))
         return
     status = 200
     try:
@@ -74,6 +74,13 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [length]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse(send: Send) -> None:
+    kind = "websocket.http.response"
+    await send({"type": f"{kind}.start", "status": 403, "headers": []})
+    await send({"type": f"{kind}.body", "body": b"", "more_body": True})
+    await send({"type": f"{kind}.body", "body": b"No."})
 
 
 async def _repeat(receive: Receive, send: Send) -> None:

@@ -129,6 +129,15 @@ def test_requests_before_a_broken_one_are_answered_before_it_is_refused(
     assert statuses(connection(loop, begin, rest)) == [b"200", b"200", b"400"]
 
 
+def test_a_refused_handshake_is_no_mistake_of_the_server(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    key = b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    head = b"GET /refused HTTP/1.1\r\n" + HOST + b"connection: upgrade\r\nupgrade: websocket\r\n"
+
+    assert statuses(connection(loop, head + key + b"\r\n")) == [b"403"]
+
+
 def statuses(answered: bytes) -> list[bytes]:
     return [one.split(b" ")[0] for one in answered.split(b"HTTP/1.1 ")[1:]]
 
