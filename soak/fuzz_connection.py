@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from hayserve.server.http_options import http_options
 
 _HEADER_BYTES, _BODY_BYTES, _MESSAGE_BYTES, _SECONDS = 4096, 100_000, 10_000, 1000.0
 _TURNS = 40
+_LOGGERS = ("uvicorn.error", "hayserve.server")
 
 
 def in_pieces(data: bytes) -> list[bytes]:
@@ -31,7 +33,8 @@ def connection(loop: asyncio.AbstractEventLoop, *pieces: bytes) -> bytes:
     Raises:
         Exception: Whatever the connection raises, or its application, or a callback of the loop.
     """
-    return loop.run_until_complete(_connected(pieces))
+    with _hearing():
+        return loop.run_until_complete(_connected(pieces))
 
 
 async def _connected(pieces: Sequence[bytes]) -> bytes:
@@ -141,15 +144,24 @@ def _config() -> Config:
     known: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off"}
     config = Config(_echo, **{**known, **options})
     config.load()
-    for name in ("uvicorn.error", "hayserve.server"):
-        logger = logging.getLogger(name)
-        logger.propagate = False
-        logger.addHandler(_Raised())
     return config
 
 
+@contextmanager
+def _hearing() -> Generator[None]:
+    """What is logged as an error in the block is one."""
+    loggers, heard = [logging.getLogger(name) for name in _LOGGERS], _Raised()
+    for logger in loggers:
+        logger.addHandler(heard)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(heard)
+
+
 class _Raised(logging.Handler):
-    """An application's exception is logged by the web server, and goes no further there."""
+    """An application's exception is logged by the web server, which goes on."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR:
