@@ -58,6 +58,15 @@ async def test_a_run_that_never_began_makes_room(database: Database) -> None:
         await begin(entry, first)
 
 
+async def test_on_a_connection_other_workers_are_asked_if_need_be(database: Database) -> None:
+    async with entrance(database) as entry:
+        scope = scope_of(ann(concurrent_runs=1))
+        await entry.open_again(scope)
+        with pytest.raises(LimitReached):
+            await entry.open_again(scope_of(ann(concurrent_runs=1)))
+        drop_bill(scope)
+
+
 async def test_on_a_connection_it_is_asked_each_time_who_is_there(database: Database) -> None:
     async with entrance(database) as entry:
         found = [ann(requests_per_minute=2, concurrent_runs=5)]

@@ -101,6 +101,25 @@ async def test_who_is_refused_is_told_until_when_and_costs_nothing(
     assert not requests.purse.is_cold()
 
 
+async def test_what_the_bank_says_of_a_minute_that_is_over_meanwhile_refuses_nobody(
+    company: Company, clock: Clock
+) -> None:
+    class Late(CountingDesk):
+        async def ask(self, orders: Sequence[Order]) -> Sequence[Share]:
+            shares = await super().ask(orders)
+            if self.answers == 1:
+                clock.now += 20
+                assert requests.purse.is_idle() is False  # it looks what minute it is
+            return shares
+
+    others = Worker(company, "b", kind=REQUESTS, limit=10, clock=clock)
+    assert await others.take_all(11) == 10
+    requests = Worker(company, "a", kind=REQUESTS, limit=10, clock=clock)
+    requests.desk = Late(company.bank("a"), clock=clock)
+    requests.purse = Purse(requests.desk, REQUESTS, key=KEY, who="The key 'ada'", limit=10)
+    assert await requests.takes()
+
+
 async def test_the_next_minute_begins_anew(requests: Worker, clock: Clock) -> None:
     assert await requests.take_all(11) == 10
     assert requests.purse.remaining() == 0

@@ -179,10 +179,9 @@ class Purse:
 
     async def _look_again(self) -> None:
         """Ask the bank for all who wait; soon after a look that found nothing, wait before that."""
-        if (pause := self._look.at + _PAUSE_SECONDS - anyio.current_time()) > 0:
-            await self._pause(pause)
-            if self._freed.is_set():
-                return
+        pause = self._look.at + _PAUSE_SECONDS - anyio.current_time()
+        if pause > 0 and await self._gets_one_back(pause):
+            return
         at = anyio.current_time()
         order = self._order(wanted=self._waiting, ahead=True)
         self._desk.open(self)
@@ -195,11 +194,12 @@ class Purse:
             if not share.held and self.kind.seconds:
                 self._refused_until = self._ends_at
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait until one is given back here, or the time is over."""
+    async def _gets_one_back(self, seconds: float) -> bool:
+        """Whether one is given back here in so many seconds."""
         self._freed = anyio.Event()
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(seconds) as waiting:
             await self._freed.wait()
+        return not waiting.cancelled_caught
 
     def _patience(self, share: Share) -> float:
         if share.held:

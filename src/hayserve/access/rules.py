@@ -67,8 +67,6 @@ def _lacking(identity: Identity, wanted: str) -> HayserveError:
 def _may(identity: Identity, rule: Rule) -> bool:
     scopes = identity.scopes
     match rule:
-        case Rule.OPEN:
-            return True
         case Rule.SEE:
             return bool(scopes)
         case Rule.RUN:
@@ -77,5 +75,5 @@ def _may(identity: Identity, rule: Rule) -> bool:
             return scopes.is_admin or (identity.is_known and scopes.runs_some)
         case Rule.DEPLOY:
             return scopes.may_deploy
-        case Rule.ADMIN:
+        case _:
             return scopes.is_admin

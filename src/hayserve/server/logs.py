@@ -56,6 +56,7 @@ def configure_logs(settings: Settings) -> None:
     connections.addFilter(_without_query)
     for noisy in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each broken form
     wrappers_log.remove()
     wrappers_log.add(_forward, level=0, format="{message}", backtrace=False, diagnose=False)
 
