@@ -4,15 +4,15 @@ These are the attacks that other servers of this kind are open to. Where one of 
 elsewhere as well, with more cases of it:
 
 - Who may deploy: tests/access/test_rules.py has every route with every kind of key,
-  tests/server/test_gate.py has hosts and origins, tests/e2e/test_browser.py has pages in a browser,
+  tests/server/test_gate.py has hosts and origins, test_browser.py has pages in a browser,
   tests/e2e/test_websocket.py has handshakes of pages.
 - Names and paths: tests/deployments/test_bundle.py, test_archive.py, test_untar.py and
   test_unzip.py, and tests/protocols/admin/test_routes.py.
 - Modules: tests/deployments/test_imports.py and test_loader.py.
-- Bodies: tests/e2e/test_bad_input.py, test_bodies.py (sizes with the memory they cost, stalls,
+- Bodies: test_bad_input.py, tests/e2e/test_bodies.py (sizes with the memory they cost, stalls,
   headers, nesting) and tests/server/test_http_protocol.py.
-- What is logged and told: tests/e2e/test_secrets.py.
-- What belongs to others: tests/e2e/test_tenants.py.
+- What is logged and told: test_secrets.py.
+- What belongs to others: test_tenants.py.
 """
 
 import io
