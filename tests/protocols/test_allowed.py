@@ -11,6 +11,7 @@ from hayserve.protocols.allowed import (
     deployment_for,
     deployments_for,
     failures_for,
+    may_know,
     served_for,
 )
 from hayserve.wrappers.caller import Caller
@@ -56,6 +57,12 @@ async def test_who_asks_for_what_is_not_there_yet_is_not_told_what_else_is() -> 
     with pytest.raises(NotFound) as told:
         served_for(shown("deploy"), registry, "it")
     assert told.value.hint == "Deployed: other."
+
+
+async def test_what_becomes_of_a_deployment_is_for_those_who_may_run_it() -> None:
+    one = shown("run:it")
+    assert [may_know(one, "it"), may_know(one, "other")] == [True, False]
+    assert may_know(shown("deploy"), "other")
 
 
 async def test_lists_have_what_may_be_run() -> None:
