@@ -90,6 +90,13 @@ async def until(holds: Callable[[], object]) -> None:
             await anyio.sleep(0.01)
 
 
+async def ended(worker: Worker, id_: str) -> Kept:
+    with anyio.fail_after(10):
+        while not (kept := await worker.keeper.find(id_, owner="me")).has_ended:  # noqa: ASYNC110 - nothing else tells
+            await anyio.sleep(0.01)
+    return kept
+
+
 async def test_what_a_database_cannot_keep_is_kept_as_it_would_be_sent() -> None:
     async with serving_worker() as worker:
         kept = replace(ONE, worker=worker.members.id)
@@ -184,10 +191,7 @@ async def test_one_response_that_cannot_be_written_ends_no_other(
         await until(lambda: good.log.is_over and bad.log.is_over)
         with worker.database.writing_aside() as connection:
             connection.execute(text("DROP TRIGGER refuse"))
-        statuses = [
-            (await worker.keeper.find(one.kept.id, owner="me")).body["status"]
-            for one in (good, bad)
-        ]
+        statuses = [(await ended(worker, one.kept.id)).body["status"] for one in (good, bad)]
         assert statuses == ["completed", "failed"]
         assert worker.conversations.begin_turn("conv_1", "resp_next", owner="me")
     assert [record.message for record in caplog.records if "kept" in record.message] == [
