@@ -1,4 +1,4 @@
-.PHONY: help install demo test check bench soak steady fix lock
+.PHONY: help install demo test check bench soak steady fuzz fix lock
 
 help:  ## Say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -32,6 +32,12 @@ soak:  ## Prove for half an hour that deploys lose nothing, whatever is killed, 
 steady:  ## Prove for ten minutes that memory stays flat and nothing fails at 80 % load
 	@scripts/install dev
 	@.venv/bin/python -m soak.steady
+
+fuzz:  ## Send a million broken inputs to all that reads what strangers send
+	@scripts/install dev
+	@.venv/bin/python -m soak.fuzz_decoders
+	@.venv/bin/python -m soak.fuzz_http
+	@.venv/bin/python -m soak.schema --cases 100000 --all
 
 fix:  ## Format the code and mend what can be mended automatically
 	@scripts/install dev

@@ -17,6 +17,7 @@ class Calls:
         again: Whether each sends it again as soon as it is answered, or once.
         tokens: How many tokens every answer has.
         ending: What every answer has besides, such as the last frame of a stream.
+        key: The key that it shows, if any.
     """
 
     path: str
@@ -25,12 +26,14 @@ class Calls:
     again: bool = True
     tokens: int = 1
     ending: str = ""
+    key: str = ""
 
     def request(self, host: str) -> bytes:
         method = "POST" if self.body else "GET"
+        shown = f"authorization: Bearer {self.key}\r\n" if self.key else ""
         head = (
             f"{method} {self.path} HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(self.body)}\r\n\r\n"
+            f"{shown}content-type: application/json\r\ncontent-length: {len(self.body)}\r\n\r\n"
         )
         return (head + self.body).encode("ascii")
 

@@ -11,8 +11,8 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -194,36 +194,47 @@ async def run(task: Task) -> Found:
         for calls in task.calls
         for _ in range(calls.connections)
     ]
-    if task.probe:
-        probing = Calls(task.probe, tokens=0)
-        await _connected(task.port, Caller(probing, probes, pause=PROBE_PAUSE), send=True)
-    first = Moment.now(tally, task.pids)
-    for caller in callers:
-        caller.send()
-    if task.seconds:
-        await asyncio.sleep(task.warm_up)
-        await tally.fresh.wait(task.patience)
-        tally.times.clear()
-        tally.first_tokens.clear()
+    async with _probing(task, probes):
         first = Moment.now(tally, task.pids)
-        await asyncio.sleep(task.seconds)
-        last = Moment.now(tally, task.pids)
-        tally.is_over = True
-        await tally.busy.wait(task.patience)
-    else:
-        await tally.busy.wait(task.patience)
-        last = Moment.now(tally, task.pids)
-    probes.is_over = True
-    await probes.busy.wait(task.patience)
-    for caller in callers:
-        caller.give_up()
-    return _found(first, last, tally=tally, probes=probes)
+        for caller in callers:
+            caller.send()
+        if task.seconds:
+            await asyncio.sleep(task.warm_up)
+            await tally.fresh.wait(task.patience)
+            tally.times.clear()
+            tally.first_tokens.clear()
+            first = Moment.now(tally, task.pids)
+            await asyncio.sleep(task.seconds)
+            last = Moment.now(tally, task.pids)
+            tally.is_over = True
+            await tally.busy.wait(task.patience)
+        else:
+            await tally.busy.wait(task.patience)
+            last = Moment.now(tally, task.pids)
+        probes.is_over = True
+        await probes.busy.wait(task.patience)
+        for caller in callers:
+            caller.give_up()
+        return _found(first, last, tally=tally, probes=probes)
 
 
-async def _connected(port: int, caller: Caller, *, send: bool = False) -> Caller:
+@asynccontextmanager
+async def _probing(task: Task, probes: Tally) -> AsyncGenerator[None]:
+    """Ask for another path all the while, if there is one."""
+    if not task.probe:
+        yield
+        return
+    prober = Caller(Calls(task.probe, tokens=0), probes, pause=PROBE_PAUSE)
+    await _connected(task.port, prober)
+    prober.send()
+    try:
+        yield
+    finally:
+        prober.give_up()
+
+
+async def _connected(port: int, caller: Caller) -> Caller:
     await asyncio.get_running_loop().create_connection(lambda: caller, HOST, port)
-    if send:
-        caller.send()
     return caller
 
 

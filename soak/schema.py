@@ -1,11 +1,13 @@
 """Sends requests made from the server's own description, right ones and wrong ones alike.
 
     python -m soak.schema --cases 20000
+    python -m soak.schema --cases 100000 --all
     python -m soak.schema --cases 20000 --openai openapi.json
 
 None may make it fail, and each has to be answered as `/openapi.json` says: with a status, a type of
 content and a body that are described. Where a request names a model or something that is kept, it
-is mostly one that is there: what random names give is known soon. With `--openai`, requests are
+is mostly one that is there: what random names give is known soon. With `--all`, all routes are
+asked, those of operators too, by one who may do everything. With `--openai`, requests are
 made from OpenAI's description in that file, and answered as it says; what is sent wrong and taken
 all the same, because this server takes more, may be repeated in the answer.
 """
@@ -117,9 +119,11 @@ class Seen:
 class Known:
     """What is there to be asked for: models, and something of each kind that is kept."""
 
-    def __init__(self, url: str, *, random_: random.Random) -> None:
+    def __init__(self, url: str, *, random_: random.Random, headers: Mapping[str, str]) -> None:
         self._random = random_
-        self._http = httpx2.Client(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False)
+        self._http = httpx2.Client(
+            base_url=url, timeout=PATIENCE_SECONDS, trust_env=False, headers=headers
+        )
         self._names = self._made()
 
     def put_into(self, case: Any) -> None:
@@ -179,6 +183,7 @@ class Soak:
         paths: Which paths are asked.
         random_: Of all that is random.
         openai: The file with OpenAI's description; None for the server's own.
+        is_admin: Whether whoever asks may do everything.
         at_once: How often each operation is asked before the next, rightly and wrongly.
     """
 
@@ -189,16 +194,19 @@ class Soak:
         paths: str,
         random_: random.Random,
         openai: Path | None = None,
+        is_admin: bool = False,
         at_once: int = AT_ONCE,
     ) -> None:
         self.seen = Seen()
         self._random = random_
         self._at_once = at_once
-        self._known = Known(server.url, random_=random_)
+        headers = {"authorization": f"Bearer {_key_of(server)}"} if is_admin else {}
+        self._known = Known(server.url, random_=random_, headers=headers)
         self._checks = [getattr(checks, name) for name in CHECKS]
         self._is_own = openai is None
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.headers.update(headers)
         described = _described(server, openai)
         found = [result.ok() for result in described.get_all_operations()]
         self._operations = [one for one in found if re.search(paths, one.path)]
@@ -265,6 +273,10 @@ class Soak:
         self.seen.requests.setdefault(key, f"{case.as_curl_command()}\n  {answered[:600]}")
 
 
+def _key_of(server: Server) -> str:
+    return (server.folder / "key").read_text()
+
+
 def _described(server: Server, openai: Path | None) -> Any:
     address = f"{server.url}/openapi.json"
     if openai is None:
@@ -275,13 +287,14 @@ def _described(server: Server, openai: Path | None) -> Any:
     return described
 
 
-def run(
+def run(  # noqa: PLR0913 - as the command line has them
     folder: Path,
     *,
     cases: int = 20_000,
     seed: int = 0,
     paths: str = PATHS,
     openai: Path | None = None,
+    is_admin: bool = False,
     at_once: int = AT_ONCE,
 ) -> Seen:
     """Send so many requests."""
@@ -291,9 +304,15 @@ def run(
         wrapper.write_text(source)
     with serving(folder, "--workers", "2", settings={"HAYSERVE_LOG_LEVEL": "WARNING"}) as server:
         chance = random.Random(seed)
-        with closing(
-            Soak(server, paths=paths, random_=chance, openai=openai, at_once=at_once)
-        ) as soak:
+        asking = Soak(
+            server,
+            paths=paths,
+            random_=chance,
+            openai=openai,
+            is_admin=is_admin,
+            at_once=at_once,
+        )
+        with closing(asking) as soak:
             return soak.run(cases)
 
 
@@ -302,9 +321,10 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--paths", help="a regular expression")
+    parser.add_argument("--all", action="store_true", help="all paths, with a key")
     parser.add_argument("--openai", type=Path, help="OpenAI's description of its interface")
     given_ = parser.parse_args()
-    paths = given_.paths or ("" if given_.openai else PATHS)
+    paths = given_.paths or ("" if given_.openai or given_.all else PATHS)
     with tempfile.TemporaryDirectory() as folder:
         seen = run(
             Path(folder),
@@ -312,6 +332,7 @@ def main() -> None:
             seed=given_.seed,
             paths=paths,
             openai=given_.openai,
+            is_admin=given_.all,
         )
     print(seen)
     print(f"seed {given_.seed}: {seen.statuses.total()} cases, {seen.wrong.total()} wrong")

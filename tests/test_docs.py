@@ -4,7 +4,7 @@ The blocks of a page run in their order, in one empty folder:
 
 - a block with `title="path"` is that file;
 - `sh` is run by a shell; what comes after `$ hayserve run` on its own is a server, started in the
-  background and stopped at the end of the page;
+  background and stopped where the page starts another, and at its end;
 - `text` after a `sh` or `python` block is what it prints, where `...` stands for anything;
 - `python` without a title is a program.
 
@@ -62,6 +62,7 @@ class Reader:
         self._port = port
         self._stack = stack
         self._printed = ""
+        self._server: subprocess.Popen[bytes] | None = None
         self._env = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -97,8 +98,11 @@ class Reader:
             self._run(["bash", "-euc", commands], block)
 
     def _start(self, command: str) -> None:
+        if self._server is not None:
+            self._server.terminate()
+            self._server.wait()
         log = self._stack.enter_context((self._folder / "server.log").open("w"))
-        server = subprocess.Popen(
+        self._server = server = subprocess.Popen(
             ["bash", "-euc", f"exec {command}"],
             cwd=self._folder,
             env=self._env,

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from hayserve.server.app import create_app
     from hayserve.server.serve import run_app
     from hayserve.wrappers.base import BasePipelineWrapper, SSEStream
+    from hayserve.wrappers.caller import Caller
     from hayserve.wrappers.client_events import PipelineEvent
+    from hayserve.wrappers.context import current_caller
     from hayserve.wrappers.default_callbacks import (
         default_on_pipeline_end,
         default_on_tool_call_end,
@@ -39,6 +41,7 @@ __version__ = version("hayserve")
 __all__ = [
     "AsyncPipeline",
     "BasePipelineWrapper",
+    "Caller",
     "Pipeline",
     "PipelineEvent",
     "SSEStream",
@@ -49,6 +52,7 @@ __all__ = [
     "chat_messages_from_openai_response",
     "coerce_pipeline_inputs",
     "create_app",
+    "current_caller",
     "default_on_pipeline_end",
     "default_on_tool_call_end",
     "default_on_tool_call_start",
@@ -64,6 +68,7 @@ __all__ = [
 _HOMES = {
     "AsyncPipeline": ("haystack", "Pipeline"),
     "BasePipelineWrapper": ("hayserve.wrappers.base", "BasePipelineWrapper"),
+    "Caller": ("hayserve.wrappers.caller", "Caller"),
     "Pipeline": ("haystack", "Pipeline"),
     "PipelineEvent": ("hayserve.wrappers.client_events", "PipelineEvent"),
     "SSEStream": ("hayserve.wrappers.base", "SSEStream"),
@@ -76,6 +81,7 @@ _HOMES = {
     ),
     "coerce_pipeline_inputs": ("hayserve.wrappers.inputs", "coerce_pipeline_inputs"),
     "create_app": ("hayserve.server.app", "create_app"),
+    "current_caller": ("hayserve.wrappers.context", "current_caller"),
     "default_on_pipeline_end": ("hayserve.wrappers.default_callbacks", "default_on_pipeline_end"),
     "default_on_tool_call_end": ("hayserve.wrappers.default_callbacks", "default_on_tool_call_end"),
     "default_on_tool_call_start": (

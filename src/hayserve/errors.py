@@ -21,6 +21,7 @@
     │   ├── RunTimedOut         … because its deadline passed
     │   └── RunStopped          … because somebody stopped it
     ├── TooBusy                 as much is under way as the server or the deployment takes
+    │   └── LimitReached        … or the caller has used what its key may
     ├── NotReady                the server is starting or stopping
     ├── StorageUnavailable      the database does not answer
     ├── ServerUnreachable       the command line found no server
@@ -210,6 +211,12 @@ class TooBusy(HayserveError):
     def __init__(self, message: str, *, hint: str = "", retry_after: int = 1) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class LimitReached(TooBusy):
+    """The caller has used as much as its key may."""
+
+    code: ClassVar[str] = "limit_reached"
 
 
 class NotReady(HayserveError):

@@ -105,6 +105,30 @@ class Settings(BaseSettings):
         default=False,
         description="Deploys without a key, from any host and origin, on any address.",
     )
+    require_key: bool = Field(
+        default=False,
+        description="Running needs a key on loopback, too, and not only beyond it.",
+    )
+    open_hosts: Texts = Field(
+        [],
+        description="Names, beside localhost, under which callers without a key may run.",
+    )
+    oidc_issuer: str | None = Field(
+        None, description="The identity provider whose tokens are taken, beside keys: their `iss`."
+    )
+    oidc_audience: str | None = Field(
+        None, description="What the provider calls this server: the `aud` of the tokens."
+    )
+    oidc_jwks_url: str | None = Field(
+        None, description="Where its keys are; by default the provider is asked for that, too."
+    )
+    oidc_scope_claim: str = Field(
+        "scope", description="The claim of the tokens that has the scopes."
+    )
+    oidc_scope_prefix: str = Field(
+        "", description="What scopes for this server begin with in that claim."
+    )
+    oidc_claims: Texts = Field([], description="Claims that wrappers get to know of their caller.")
     key_file: Path | None = Field(
         None, description="Where the server writes its local key; by default one file per port."
     )

@@ -34,6 +34,9 @@ def test_without_any_word_it_is_the_usual_address() -> None:
         ({"HAYHOOKS_USE_HTTPS": "true"}, "https://localhost:1416"),
         ({"HAYHOOKS_ROOT_PATH": "/api/"}, "http://localhost:1416/api"),
         ({"HAYSERVE_HOST": "::1"}, "http://[::1]:1416"),
+        ({"HAYSERVE_HOST": "0.0.0.0", "HAYSERVE_ROOT_PATH": "/a"}, "http://localhost:1416/a"),
+        ({"HAYSERVE_HOST": "::"}, "http://localhost:1416"),
+        ({"HAYSERVE_URL": "http://0.0.0.0/"}, "http://localhost"),
     ],
 )
 def test_the_environment_says_where_it_is(

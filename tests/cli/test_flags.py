@@ -61,6 +61,10 @@ def test_a_command_is_called_with_its_flags_as_one_object(words: list[str], hear
         ("alias", "--add --remove --url --key --json"),
         ("call", "--param -p --file -f --dir -d --stream -s --chat --url --key --json"),
         ("init", "--dir"),
+        ("keys create", "--scope --expires --budget --url --key"),
+        ("keys list", "--url --key --json"),
+        ("keys rotate", "--keep-old --url --key"),
+        ("keys revoke", "--url --key"),
         (
             "pipeline deploy-files",
             "--name -n --overwrite -o --skip-saving-files -s --url --key --json",

@@ -8,7 +8,10 @@ from importlib.metadata import version
 from cli.outcome import Typed
 from hayserve.cli.main import main
 
-COMMANDS = "run init status deploy undeploy rollback history diff alias call runs cancel pipeline"
+COMMANDS = (
+    "run init status deploy undeploy rollback history diff alias call runs cancel doctor keys "
+    "pipeline"
+)
 HEAVY = ("haystack", "pydantic", "pydantic_settings", "httpx2", "starlette", "uvicorn")
 
 

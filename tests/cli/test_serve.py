@@ -80,8 +80,8 @@ def test_without_workers_one_process_serves() -> None:
 
 def test_workers_have_a_parent_however_many_they_are(tmp_path: Path) -> None:
     start = starter(1)
-    with pytest.raises(Misconfigured, match="has no keys yet"):
-        start(load(host="0.0.0.0"), [], terms=NO_TERMS, reload=False)
+    with pytest.raises(Misconfigured, match="nobody has a key yet"):
+        start(load(host="0.0.0.0", data_dir=tmp_path), [], terms=NO_TERMS, reload=False)
 
 
 @pytest.mark.parametrize("option", ["--reload", "--watch", "-r"])

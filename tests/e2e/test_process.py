@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_is_refused_and_the_first_server_keeps_its_key(
 def test_an_address_that_others_reach_is_refused(tmp_path: Path, host: str) -> None:
     refused = hayserve(tmp_path, "run", "--host", host, "--port", "0")
     assert refused.returncode == 1
-    assert f"Listening on '{host}' would let others on the network call" in refused.stderr
+    assert f"Listening on '{host}' would let others on the network reach" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

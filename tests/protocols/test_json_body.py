@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from hayserve import BasePipelineWrapper
+from hayserve.errors import InvalidRequest
+from hayserve.protocols.json_body import check_numbers
 from hayserve.testing import Client, serve
 
 BODY = b'{"model": "it", "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}'
@@ -59,3 +61,15 @@ def test_an_empty_body_needs_no_type() -> None:
         assert client.http.post("/it/run").json() == {"result": "ran"}
         status, message = said_by(client, "/v1/responses", body=b"", headers={})
     assert (status, message.partition(":")[0]) == (400, "The body is not a JSON object")
+
+
+@pytest.mark.parametrize("body", [b'{"a":NaN}', b"[-Infinity]", b'{"a":Infinity}'])
+def test_numbers_that_json_does_not_have_are_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="not JSON") as refused:
+        check_numbers(body)
+    assert refused.value.hint == "JSON has neither NaN nor Infinity: send null."
+
+
+@pytest.mark.parametrize("body", [b"", b'{"a":1}', b'{"a":"NaN or Infinity"}', b"no JSON at all"])
+def test_words_are_no_numbers(body: bytes) -> None:
+    check_numbers(body)

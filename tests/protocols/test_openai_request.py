@@ -37,14 +37,14 @@ def refused(body: str) -> InvalidRequest:
 @pytest.mark.anyio
 async def test_a_model_is_found_by_name_and_by_alias() -> None:
     chat = deployed("it", Chat(), "gpt-4o")
-    assert await model_named(registered(chat), "it") is chat
-    assert await model_named(registered(chat), "gpt-4o") is chat
+    assert await model_named({}, registered(chat), "it") is chat
+    assert await model_named({}, registered(chat), "gpt-4o") is chat
 
 
 @pytest.mark.anyio
 async def test_an_unknown_model_is_the_models_fault() -> None:
     with pytest.raises(NotFound, match="No deployment is named 'no'") as missing:
-        await model_named(registered(deployed("it", Chat())), "no")
+        await model_named({}, registered(deployed("it", Chat())), "no")
     assert missing.value.param == "model"
     assert missing.value.hint == "Deployed: it."
 
@@ -54,7 +54,7 @@ async def test_a_model_that_failed_to_load_says_why() -> None:
     registry = registered()
     registry.fail([FailedDeployment("it", DeployRefused("No setup.", hint="Add it."), "deployed")])
     with pytest.raises(NotFound, match="failed to load: No setup") as missing:
-        await model_named(registry, "it")
+        await model_named({}, registry, "it")
     assert (missing.value.param, missing.value.hint) == ("model", "Add it.")
 
 

@@ -38,8 +38,8 @@ class Made:
         self.looks += 1
         return self.runs
 
-    def cancel(self, run_id: str, *, reason: str) -> bool:
-        if run_id not in {run.id for run in self.runs}:
+    def cancel(self, run_id: str, *, reason: str, owner: str | None = None) -> bool:
+        if run_id not in {run.id for run in self.runs if owner in {None, run.owner}}:
             return False
         self.told.append((run_id, reason))
         return True

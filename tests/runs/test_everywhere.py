@@ -50,6 +50,20 @@ async def test_those_of_one_deployment_are_listed(database_url: str) -> None:
         assert ids(await one.everywhere.live(deployment="greeter")) == ["a", "c"]
 
 
+async def test_those_of_one_owner_are_listed_and_cancelled(database_url: str) -> None:
+    mine, yours = state("a", owner="me"), state("b", owner="you")
+    async with (
+        colleague(database_url, mine, yours) as one,
+        colleague(database_url, state("c", age=0.5, owner="me")) as two,
+    ):
+        assert ids(await one.everywhere.live(owner="me")) == ["a", "c"]
+        for each in (one, two):
+            with pytest.raises(NotFound):
+                await each.everywhere.cancel("b", reason="why", owner="me")
+            await each.everywhere.cancel("c", reason="why", owner="me")
+        assert (one.made.told, two.made.told) == ([], [("c", "why")] * 2)
+
+
 async def test_a_run_of_the_same_worker_is_cancelled_without_a_word_to_the_others() -> None:
     # in memory nobody else can see it
     async with colleague("sqlite://", state("a")) as one:

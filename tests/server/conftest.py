@@ -12,7 +12,9 @@ from loguru import logger as wrappers_log
 def logs_as_they_were() -> Iterator[None]:
     """A server that starts takes the log of its process, which is that of all tests."""
     root = logging.getLogger()
-    others = [logging.getLogger(name) for name in ("httpx", "httpx2", "watchfiles")]
+    others = [
+        logging.getLogger(name) for name in ("httpx", "httpx2", "watchfiles", "uvicorn.error")
+    ]
     handlers, levels = list(root.handlers), [one.level for one in (root, *others)]
     yield
     root.handlers = handlers

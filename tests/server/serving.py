@@ -10,9 +10,12 @@ from typing import Any
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from hayserve.access.keys import Keys
 from hayserve.deployments.target import Target, targets_at
 from hayserve.server.app import create_app
+from hayserve.server.database_url import database_url
 from hayserve.settings import Settings, load
+from hayserve.storage.database import Database
 
 HELLO = """
 from hayserve import BasePipelineWrapper
@@ -53,6 +56,16 @@ def put(folder: Path, source: str = HELLO, **files: str) -> Path:
     for name, text in files.items():
         (folder / name).write_text(text)
     return folder
+
+
+def make_key(settings: Settings, name: str = "web", *scopes: str) -> str:
+    """A key in the database of a server that need not run."""
+    database = Database(database_url(settings))
+    database.open()
+    try:
+        return Keys(database).create(name, scopes=scopes or ["run"])[1]
+    finally:
+        database.close()
 
 
 class Server:

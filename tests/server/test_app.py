@@ -347,3 +347,20 @@ def test_a_request_with_a_key_that_is_sent_twice_runs_once(tmp_path: Path) -> No
         assert [answer.json() for answer in answers] == [{"result": 1}] * 2
         assert answers[1].headers["idempotent-replayed"] == "true"
         assert server.http.post("/counting/run").json() == {"result": 2}
+
+
+def test_a_request_with_a_key_may_be_as_large_as_one_without(tmp_path: Path) -> None:
+    takes_files = wrapper(
+        "def run_api(self, files: list[UploadFile]) -> int:\n    return len(files)",
+        top="from starlette.datastructures import UploadFile",
+    )
+    put(tmp_path / "pipelines" / "it", takes_files)
+    put(tmp_path / "pipelines" / "hello")
+    large = b"x" * 1_500_000
+    with serving(tmp_path, max_body_mb=1, max_upload_mb=2) as server:
+        for number, keyed in enumerate(({}, {"idempotency-key": "once"})):
+            form = server.http.post("/it/run", files={"files": ("a", large)}, headers=keyed)
+            assert form.json() == {"result": 1}, number
+            kind = {"content-type": "application/json", **keyed}
+            body = server.http.post("/hello/run", content=large, headers=kind)
+            assert body.status_code == 413

@@ -203,7 +203,7 @@ def test_only_so_many_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("target", "logged"),
     [
-        (b"/a%20b?c=d", "/a%20b?c=d"),
+        (b"/a%20b?c=d", "/a%20b"),  # what follows the path is a payload, or a key in a wrong place
         (b"/a", "/a"),
     ],
 )

@@ -10,13 +10,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route, Router
 from starlette.types import Message, Scope
 
+from hayserve.access.identity import STRANGER
+from hayserve.access.rules import Rule
 from hayserve.errors import NotFound, TooBusy
 from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.described import RuledRoute
 from hayserve.server.front import Front
 from hayserve.server.middleware import RunIds
+from protocols.doors import entrance
 
 pytestmark = pytest.mark.anyio
 
@@ -77,16 +81,22 @@ async def other(request: Request) -> Response:
     return PlainTextResponse("other")
 
 
+def run(path: str, handle: Callable[[Call], Awaitable[None]]) -> RuledRoute:
+    return RuledRoute(path, RunEndpoint(handle, Reading()), method="POST", allows=Rule.RUN)
+
+
 def front(
     of_deployments: Callable[[Call], Awaitable[None]] = says_where,
     chat: Callable[[Call], Awaitable[None]] = chats,
 ) -> tuple[Front, RunIds]:
     routes = [
-        Route("/v1/chat/completions", RunEndpoint(chat, Reading()), methods=["POST"]),
+        run("/v1/chat/completions", chat),
         Route("/status/{name}", other),
-        Route("/{name}/run", RunEndpoint(of_deployments, Reading()), methods=["POST"]),
+        run("/{name}/run", of_deployments),
     ]
-    fast = Front(Starlette(routes=[Route("/{rest:path}", other, methods=["GET"])]), routes)
+    fast = Front(
+        Starlette(routes=[Route("/{rest:path}", other, methods=["GET"])]), routes, entrance()
+    )
     return fast, RunIds(fast)
 
 
@@ -114,12 +124,43 @@ async def test_a_request_for_a_run_goes_straight_to_its_endpoint(path: str, answ
 
 @pytest.mark.parametrize(
     "path",
-    ["/run", "//run", "/it/run/", "/a/b/run", "/it/runs", "/it/rerun", "/status/it", "/v1/chat"],
+    [
+        "/run",
+        "//run",
+        "/it/run/",
+        "/it/run\n",
+        "/a/b/run",
+        "/it/runs",
+        "/it/rerun",
+        "/status/it",
+        "/undeploy/run",
+        "/v1/chat",
+    ],
 )
 async def test_every_other_path_is_for_the_application(path: str) -> None:
     fast, app = front()
     assert not fast.starts_run(scope_of(path))
     assert (await asked(app, scope_of(path))).status == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/it/run\n",
+        "/v1/chat/completions\n",
+        "/api-x/run",
+        "/api/it/run",
+        "/api/v1/chat/completions",
+    ],
+)
+async def test_no_run_comes_past_the_front(path: str) -> None:
+    # Behind it nobody counts what callers use.
+    fast, app = front()
+    scope = scope_of(path, root_path="/api")
+    behind = Router(routes=[run("/v1/chat/completions", chats), run("/{name}/run", says_where)])
+    is_found = any(route.matches(scope)[0] is Match.FULL for route in behind.routes)
+    assert fast.starts_run(scope) == is_found
+    assert (await asked(app, scope)).status == (200 if is_found else 405)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "DELETE"])
@@ -137,13 +178,19 @@ async def test_what_is_not_http_is_for_the_application() -> None:
         seen.append(scope)
 
     client = Client()
-    await Front(app, [])({"type": "lifespan"}, client.receive, client.send)
+    await Front(app, [], entrance())({"type": "lifespan"}, client.receive, client.send)
     assert seen == [{"type": "lifespan"}]
 
 
 async def test_without_endpoints_for_runs_all_is_for_the_application() -> None:
-    fast = Front(Starlette(), [Route("/it/run", other, methods=["POST"])])
+    fast = Front(Starlette(), [Route("/it/run", other, methods=["POST"])], entrance())
     assert not fast.starts_run(scope_of("/it/run"))
+
+
+async def test_who_may_not_run_comes_no_further() -> None:
+    _, app = front()
+    client = await asked(app, scope_of("/it/run", state={"identity": STRANGER}))
+    assert (client.status, client.headers["www-authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize("path", ["/it/run", "/api/it/run"])

@@ -108,3 +108,36 @@ def test_what_callers_send_and_get_is_not_logged(
     assert "run_failed" in said
     assert "private" not in said
     assert "4711" not in said
+
+
+@pytest.fixture
+def plain_uvicorn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its log as our server leaves it; other tests may have run one that sets its own."""
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "handlers", [])
+
+
+@pytest.mark.usefixtures("plain_uvicorn")
+def test_what_a_connection_says_of_its_headers_and_messages_is_never_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs(settings_in(tmp_path, log_level="TRACE"))
+    connections = logging.getLogger("uvicorn.error")
+    connections.debug("< %s: %s", "authorization", "Bearer private")
+    connections.info('%s - "WebSocket %s" [accepted]', "127.0.0.1:1", "/v1/responses?a=private")
+    connections.info('%s - "WebSocket %s" %d', "127.0.0.1:1", "/v1/responses", 403)
+    connections.info("Started server process [%d]", 1)
+    said = [line.split(" ", 4)[-1] for line in capsys.readouterr().err.splitlines()]
+    assert said == [
+        '127.0.0.1:1 - "WebSocket /v1/responses" [accepted]',
+        '127.0.0.1:1 - "WebSocket /v1/responses" 403',
+        "Started server process [1]",
+    ]
+
+
+def test_a_quiet_server_is_quiet_about_connections_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs(settings_in(tmp_path, log_level="WARNING"))
+    logging.getLogger("uvicorn.error").info("connection open")
+    assert capsys.readouterr().err == ""

@@ -14,15 +14,24 @@ from hayserve.server.drain import Server
 from hayserve.server.serve import leave, let_go, serve
 from hayserve.server.sockets import listen, listening, port_of
 from hayserve.wrappers.run_limits import RunLimits
-from server.serving import put, settings_in
+from server.serving import make_key, put, settings_in
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "example.org"])
 def test_an_address_that_others_reach_is_refused(tmp_path: Path, host: str) -> None:
-    with pytest.raises(Misconfigured, match="has no keys yet"):
+    with pytest.raises(Misconfigured, match="nobody has a key yet"):
         serve(settings_in(tmp_path, host=host, insecure=False))
-    with pytest.raises(Misconfigured, match="has no keys yet"):
+    with pytest.raises(Misconfigured, match="nobody has a key yet"):
         run_app(create_app(settings_in(tmp_path)), host=host)
+
+
+def test_with_a_key_only_the_address_itself_can_be_refused(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, host="192.0.2.1", insecure=False)
+    make_key(settings)
+    with pytest.raises(Misconfigured, match="cannot be listened on"):
+        serve(settings)
+    with pytest.raises(Misconfigured, match="cannot be listened on"):
+        run_app(create_app(settings), host="192.0.2.1")
 
 
 def test_a_path_that_names_nothing_is_refused(tmp_path: Path) -> None:

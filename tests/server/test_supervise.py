@@ -13,7 +13,7 @@ from server.serving import put, settings_in
 
 
 def test_an_address_that_others_reach_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="has no keys yet"):
+    with pytest.raises(Misconfigured, match="nobody has a key yet"):
         supervise(settings_in(tmp_path, host="0.0.0.0", insecure=False), workers=1)
 
 

@@ -250,3 +250,58 @@ print({name.partition(".")[0] for name in sys.modules} & {"alembic", "psycopg", 
     )
 
     assert done.stdout.strip() == "set()"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    found: str = request.getfixturevalue(f"{request.param}_url")
+    return found
+
+
+def test_whoever_only_looks_sees_what_is_there(url: str) -> None:
+    database, looking = Database(url), Database(url)
+    database.open()
+    with database.writing() as connection:
+        put(connection, "a", b"1")
+
+    assert looking.look()  # beside one that has it open
+    assert found(looking) == {"a": b"1"}
+    looking.close()
+    database.close()
+    assert looking.look()
+    assert found(looking) == {"a": b"1"}
+    looking.close()
+
+
+def test_whoever_only_looks_makes_no_tables(url: str) -> None:
+    database = Database(url)
+
+    assert not database.look()
+    database.close()
+    assert not database.look()
+    database.close()
+
+
+def test_whoever_only_looks_leaves_no_trace(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a folder#/hayserve.db")
+    database.open()
+    with database.writing() as connection:
+        put(connection, "a", b"1")
+    database.close()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    assert database.look()
+    assert found(database) == {"a": b"1"}
+    database.close()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_whoever_looks_for_a_database_in_memory_finds_none() -> None:
+    assert not Database("sqlite://").look()
+
+
+def test_what_is_no_database_is_refused_to_whoever_looks(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("This is a diary, and no database. " * 9)
+
+    with pytest.raises(Misconfigured, match="cannot be opened"):
+        Database(f"sqlite:///{tmp_path}/x.db").look()

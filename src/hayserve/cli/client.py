@@ -143,6 +143,30 @@ class Client:
     def cancel(self, run_id: str) -> Answer:
         return self._change("DELETE", f"/runs/{quote(run_id, safe='')}")
 
+    def create_key(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str],
+        budget: Mapping[str, int],
+        expires_in: int | None = None,
+    ) -> Answer:
+        """Make a key for callers; the answer has its text."""
+        body = {"name": name, "scopes": scopes, "budget": budget, "expires_in": expires_in}
+        return self._change("POST", "/keys", json=body)
+
+    def keys(self) -> Answer:
+        """Ask which keys there are."""
+        with self._asked("GET", "/keys", timeout=STATUS_SECONDS) as response:
+            return self._object_in(response)
+
+    def rotate_key(self, name: str, *, keep_old: int = 0) -> Answer:
+        """Give a key another text, and accept the old one for so many seconds."""
+        return self._change("POST", f"{_key(name)}/rotate", json={"keep_old": keep_old})
+
+    def revoke_key(self, name: str) -> Answer:
+        return self._change("DELETE", _key(name))
+
     def openapi(self) -> Answer:
         """Ask what the deployments take; a server that does not say it says nothing."""
         try:
@@ -275,6 +299,10 @@ def _part(upload: Upload, opened: ExitStack) -> tuple[str, tuple[str, BinaryIO]]
 
 def _deployment(name: str) -> str:
     return f"/deployments/{quote(name, safe='')}"
+
+
+def _key(name: str) -> str:
+    return f"/keys/{quote(name, safe='')}"
 
 
 def _conversation(name: str, text: str) -> Answer:

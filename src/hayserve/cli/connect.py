@@ -1,5 +1,6 @@
 """Finds the server that a command talks to, and the key that it takes."""
 
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -9,6 +10,39 @@ from hayserve.cli.flags import Where
 from hayserve.cli.sender import sender
 from hayserve.errors import Misconfigured
 from hayserve.settings import Settings, load, local_key_file
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server is.
+
+    Args:
+        url: Its address, with its root path if it has one.
+        port: Its port.
+        is_here: Whether that is this machine's loopback.
+        key: What the command line shows it; None for nothing.
+    """
+
+    url: str
+    port: int
+    is_here: bool
+    key: str | None = field(repr=False)
+
+
+def place_of(settings: Settings) -> Place:
+    """The server that settings name, and the key for it.
+
+    Raises:
+        Misconfigured: Its URL is none.
+    """
+    address = _reached(_split(settings.server_url))
+    local, port = _is_here(address.hostname or ""), _port(address)
+    return Place(address.geturl(), port, local, key=_key(settings, port, local=local))
+
+
+def key_file_of(settings: Settings, port: int) -> Path:
+    """Where the server on `port` of this machine keeps its local key."""
+    return settings.key_file or local_key_file(port)
 
 
 def connect(given: Where, *, sending: Path | None = None) -> Client:
@@ -23,14 +57,13 @@ def connect(given: Where, *, sending: Path | None = None) -> Client:
         Misconfigured: A setting cannot be used, or the URL is none.
     """
     settings = load(url=given.url, key=given.key)
-    address = _split(settings.server_url)
-    local = _is_here(address.hostname or "")
+    place = place_of(settings)
     return Client(
-        address.geturl(),
-        _key(settings, address, local=local),
+        place.url,
+        place.key,
         verify=not settings.disable_ssl,
-        trust_env=not local,  # a proxy cannot reach this machine's own loopback
-        elsewhere=_elsewhere(_port(address)) if local else "",
+        trust_env=not place.is_here,  # a proxy cannot reach this machine's own loopback
+        elsewhere=_elsewhere(place.port) if place.is_here else "",
         sender=sender(sending or Path()),
     )
 
@@ -48,20 +81,38 @@ def _split(url: str) -> SplitResult:
     return urlsplit(url)
 
 
+def _reached(address: SplitResult) -> SplitResult:
+    """The same address by a name under which a server takes its local key.
+
+    A server that listens at 0.0.0.0 is reached there, and is not called so.
+    """
+    host = address.hostname or ""
+    if not _is_unspecified(host):
+        return address
+    port = f":{address.port}" if address.port else ""
+    return address._replace(netloc=f"localhost{port}")
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def _is_here(host: str) -> bool:
     try:
-        address = ip_address(host)
+        return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-    return address.is_loopback or address.is_unspecified  # 0.0.0.0 leads to this machine, too
 
 
-def _key(settings: Settings, address: SplitResult, *, local: bool) -> str | None:
+def _key(settings: Settings, port: int, *, local: bool) -> str | None:
     if settings.key is not None:
         return settings.key.get_secret_value()
     if not local:
         return None
-    file = settings.key_file or local_key_file(_port(address))
+    file = key_file_of(settings, port)
     return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 

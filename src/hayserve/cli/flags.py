@@ -317,6 +317,11 @@ class Cancel(Reach):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doctor(Reach):
+    """Flags of `hayserve doctor`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Init:
     """Flags of `hayserve init`."""
 

@@ -12,12 +12,14 @@ import typer
 
 from hayserve.cli import flags
 from hayserve.cli.flags import command
+from hayserve.cli.key_commands import keys
 from hayserve.cli.pipeline import pipeline
 from hayserve.errors import HayserveError
 
 app = typer.Typer(
     name="hayserve", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+app.add_typer(keys, name="keys")
 app.add_typer(pipeline, name="pipeline")
 
 
@@ -153,3 +155,11 @@ def cancel(given: flags.Cancel) -> None:
     from hayserve.cli import cancel  # noqa: PLC0415  loaded only when called
 
     cancel.cancel(given)
+
+
+@command(app, flags.Doctor)
+def doctor(given: flags.Doctor) -> None:
+    """Say what is open and to whom, with the fix for each; exit with 1 if there is a danger."""
+    from hayserve.cli import doctor  # noqa: PLC0415  loaded only when called
+
+    doctor.doctor(given)

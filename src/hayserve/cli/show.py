@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 from rich.text import Text
 
+from hayserve.cli.finding import Finding, Part
 from hayserve.errors import HayserveError
 
 # The first that a line of a diff begins with is its colour.
@@ -19,15 +20,16 @@ COLOURS = (
     ("-", "red"),
     ("@@", "cyan"),
 )
+LEVELS = (("danger", "bold red"), ("warning", "bold yellow"), ("note", "cyan"), ("ok", "green"))
 
 
 def success(message: str, *notes: str) -> None:
     _say(Console(), ("✔ ", "bold green"), message, *notes)
 
 
-def remark(message: str) -> None:
+def remark(message: str, *notes: str) -> None:
     """Say on stderr that something went well, where stdout holds an answer."""
-    _say(Console(stderr=True), ("✔ ", "bold green"), message)
+    _say(Console(stderr=True), ("✔ ", "bold green"), message, *notes)
 
 
 def warning(message: str) -> None:
@@ -75,6 +77,16 @@ def diff(text: str) -> None:
     for line in text.removesuffix("\n").split("\n"):
         style = next((style for start, style in COLOURS if line.startswith(start)), "")
         console.print(Text(line, style), soft_wrap=True)
+
+
+def findings(told: Iterable[tuple[Part, Finding]]) -> None:
+    """Print each with its level, and what to do about it on a line of its own."""
+    console, styles = Console(), dict(LEVELS)
+    for part, finding in told:
+        level = (f"{finding.level:<9}", styles[finding.level])
+        console.print(Text.assemble(level, f"{part:<10}{finding.what}"), soft_wrap=True)
+        if finding.fix:
+            console.print(Text(f"{'':19}→ {finding.fix}"), soft_wrap=True)
 
 
 def _say(console: Console, mark: tuple[str, str], message: str, *notes: str) -> None:

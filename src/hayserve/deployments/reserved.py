@@ -21,6 +21,7 @@ RESERVED = frozenset(
         "runs",
         "status",
         "undeploy",
+        "usage",
         "v1",
     }
 )

@@ -12,11 +12,11 @@ from typing import Any, TypeAlias, cast
 
 import anyio.to_thread
 
+from hayserve.access.identity import owner_of
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest
 from hayserve.kept.pauses import Pauses
 from hayserve.protocols.call import Call
-from hayserve.protocols.owner import owner_of
 from hayserve.protocols.tool_output import output_text
 from hayserve.wrappers.asked import Asked, Resumed
 from hayserve.wrappers.generation import PARAMETERS
@@ -85,7 +85,7 @@ class AgentRequests:
         if resumed is None and _READ.isdisjoint(body):
             return None
         tools, choice = tools_in(body)
-        owner, name = owner_of(call.scope["headers"]), deployment.name
+        owner, name = owner_of(call.scope), deployment.name
         keep = partial(self._pauses.add, call.run_id, owner=owner, deployment=name)
         generation = _generation(body, deployment)
         return Asked(call.run_id, tools, choice, generation, resumed, keep)

@@ -11,10 +11,12 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from hayserve.access.entry import take_bill
+from hayserve.access.identity import identity_in
 from hayserve.deployments.deployment import Deployment
 from hayserve.errors import InvalidRequest, TooLarge
 from hayserve.protocols.body import limited, read_body
-from hayserve.protocols.json_body import check_json
+from hayserve.protocols.json_body import check_json, check_numbers
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
 from hayserve.runs.run import Run
@@ -93,6 +95,7 @@ class Call:
         body = await read_body(self.scope, self._receive, limit=most, pause=self._reading.pause)
         if self._raw.get(b"content-type") != b"application/json":
             check_json(self.headers(), body)
+        check_numbers(body)
         return body
 
     def check_size(self, body: bytes, deployment: Deployment) -> None:
@@ -149,6 +152,7 @@ class Call:
             TooBusy: Too many runs wait already.
         """
         method, arguments = called
+        identity = identity_in(self.scope)
         if method.wants_headers:
             arguments = {**arguments, "headers": self.headers()}
         run = Run(
@@ -162,9 +166,11 @@ class Call:
             self.arrived,
             _timeout_in(self._raw.get(TIMEOUT)),
             streamed,
-            self._caller(),
+            identity.label or self._address(),
             survives or _survives(self._raw.get(ON_DISCONNECT)),
             asked,
+            identity,
+            take_bill(self.scope),
         )
         live = executor.start(run)
         self.scope["state"]["run"] = live
@@ -179,7 +185,7 @@ class Call:
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
-    def _caller(self) -> str:
+    def _address(self) -> str:
         client = self.scope.get("client")
         return client[0] if client else ""
 

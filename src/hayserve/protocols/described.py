@@ -1,13 +1,16 @@
 """Says what a route takes and answers: what `/openapi.json` is made from."""
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
 from hayserve import errors
+from hayserve.access.rules import Rule, check
 from hayserve.errors import HayserveError
 
 JSON, FORM, EVENTS = "application/json", "multipart/form-data", "text/event-stream"
@@ -16,7 +19,13 @@ ErrorKinds = tuple[type[HayserveError], ...]
 Endpoint = Callable[..., Any]
 
 # What every request may be refused with.
-ANY: ErrorKinds = (errors.Forbidden, errors.HayserveError, errors.NotReady)
+ANY: ErrorKinds = (
+    errors.Forbidden,
+    errors.HayserveError,
+    errors.NotReady,
+    errors.TooBusy,
+    errors.Unauthorized,
+)
 BODY: ErrorKinds = (errors.InvalidRequest, errors.TooLarge, errors.RequestTimeout)
 KEPT: ErrorKinds = (errors.NotFound, errors.StorageUnavailable)
 RUN: ErrorKinds = (
@@ -45,6 +54,7 @@ class Described:
     """What a route takes and answers.
 
     Args:
+        allows: Who may call it.
         takes: The type of its body; None if it reads none.
         takes_as: The type of content of its body.
         is_optional: Whether the body may be left out.
@@ -55,6 +65,7 @@ class Described:
         errors: What it may refuse a request with, besides `ANY`.
     """
 
+    allows: Rule
     takes: Any = None
     takes_as: str = JSON
     is_optional: bool = False
@@ -68,7 +79,57 @@ class Described:
 Row = tuple[str, str, Endpoint, Described]
 
 
-class DescribedRoute(Route):
+def _to_the_end(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """The same for paths that end there: `$` is before a line feed, too.
+
+    Whoever looks at a path as a text, as the front does, would take one with it for another.
+    """
+    return re.compile(pattern.pattern.removesuffix("$") + r"\Z")
+
+
+class RuledRoute(Route):
+    """A route that is for those who may call it, as all routes are.
+
+    Args:
+        path: Where it is.
+        endpoint: Answers.
+        method: The method that it takes.
+        allows: Who may call it.
+    """
+
+    def __init__(
+        self, path: str, endpoint: Endpoint, *, method: str, allows: Rule, name: str | None = None
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method], name=name)
+        self.path_regex = _to_the_end(self.path_regex)
+        self.method = method
+        self.allows = allows
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        check(scope, self.allows)
+        await super().handle(scope, receive, send)
+
+
+class RuledSocket(WebSocketRoute):
+    """The same for a WebSocket.
+
+    Args:
+        path: Where it is.
+        endpoint: Serves it.
+        allows: Who may open one.
+    """
+
+    def __init__(self, path: str, endpoint: Endpoint, *, allows: Rule, name: str) -> None:
+        super().__init__(path, endpoint, name=name)
+        self.path_regex = _to_the_end(self.path_regex)
+        self.allows = allows
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        check(scope, self.allows)
+        await super().handle(scope, receive, send)
+
+
+class DescribedRoute(RuledRoute):
     """A route that is told of in `/openapi.json`.
 
     Args:
@@ -79,14 +140,8 @@ class DescribedRoute(Route):
     """
 
     def __init__(self, path: str, endpoint: Endpoint, *, method: str, described: Described) -> None:
-        super().__init__(path, endpoint, methods=[method])
-        self.method = method
+        super().__init__(path, endpoint, method=method, allows=described.allows)
         self.described = described
-
-    def behind(self, endpoint: Endpoint, refusing: ErrorKinds) -> "DescribedRoute":
-        """The same route with an endpoint that asks before it answers, and may refuse."""
-        described = replace(self.described, errors=(*self.described.errors, *refusing))
-        return DescribedRoute(self.path, endpoint, method=self.method, described=described)
 
 
 def described_routes(*rows: Row) -> list[DescribedRoute]:

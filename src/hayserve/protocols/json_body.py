@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import orjson
+
 from hayserve.errors import InvalidRequest
 
 
@@ -27,6 +29,25 @@ def check_json(headers: Mapping[str, str], body: bytes) -> None:
         f"The body is {stated}, and JSON is expected here.",
         hint="Send a JSON object with the header `content-type: application/json`.",
     )
+
+
+def check_numbers(body: bytes) -> None:
+    """Refuse the numbers that JSON does not have, and that some who read it take all the same.
+
+    Source: https://www.rfc-editor.org/rfc/rfc8259#section-6
+
+    Raises:
+        InvalidRequest: There is one.
+    """
+    if b"NaN" not in body and b"Infinity" not in body:
+        return
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"The body is not JSON: {error}.",
+            hint="JSON has neither NaN nor Infinity: send null.",
+        ) from error
 
 
 def media_type_of(headers: Mapping[str, str]) -> str:

@@ -29,12 +29,13 @@ async def json_object(request: Request, reading: Reading) -> dict[str, Any]:
         raise InvalidRequest(f"The body is not JSON: {error}.", hint="Send an object.") from error
     if not isinstance(value, dict):
         raise InvalidRequest("The body is JSON, but no object.", hint="Send an object.")
-    if _is_deeper(cast(object, value), MOST_LEVELS):
+    if is_deeper(cast(object, value)):
         raise InvalidRequest(f"The body goes deeper than {MOST_LEVELS} levels.")
     return cast(dict[str, Any], value)
 
 
-def _is_deeper(value: object, levels: int) -> bool:
+def is_deeper(value: object, levels: int = MOST_LEVELS) -> bool:
+    """Whether lists and objects lie in each other in more levels."""
     level: list[object] = [value]
     while level and levels:
         lists = [cast(list[object], one) for one in level if isinstance(one, list)]

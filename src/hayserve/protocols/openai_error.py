@@ -31,10 +31,11 @@ class OpenAIRefusal(TypedDict):
     error: OpenAIError
 
 
-def is_openai(path: str) -> bool:
-    """Whether a path is one that OpenAI's clients call."""
+def is_openai(path: str, method: str = "POST") -> bool:
+    """Whether a path is one that OpenAI's clients call, with that method."""
     segments = path.strip("/").split("/")
-    if len(segments) == 2 and segments[1] == "run":  # noqa: PLR2004 - /{name}/run
+    is_kept = method in {"DELETE", "GET", "HEAD"}  # a file, say, that has the id `run`
+    if not is_kept and len(segments) == 2 and segments[1] == "run":  # noqa: PLR2004 - /{name}/run
         return False
     return segments[0] in _ROOTS or segments[:2] == ["chat", "completions"]
 

@@ -1,22 +1,42 @@
 """Reads what all requests of OpenAI's clients have in common, and says what is wrong in one."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidInput, InvalidRequest, NotFound, Problem
+from hayserve.protocols.allowed import Scope, deployment_for, served_for
 
 
-async def model_named(registry: Registry, name: str) -> Deployment:
-    """The deployment behind a model's name, for a run.
+async def model_named(scope: Scope, registry: Registry, name: str) -> Deployment:
+    """The deployment behind a model's name, for whoever has sent the request of an ASGI scope.
 
     Raises:
+        Forbidden: That one may not run it.
         NotFound: There is none; its `param` says that the model is at fault.
     """
+    with _models_fault():
+        return await deployment_for(scope, registry, name)
+
+
+def model_seen(scope: Scope, registry: Registry, name: str) -> Deployment:
+    """The same for whoever only wants to know of it.
+
+    Raises:
+        Forbidden: That one may neither run nor deploy it.
+        NotFound: There is none; its `param` says that the model is at fault.
+    """
+    with _models_fault():
+        return served_for(scope, registry, name)
+
+
+@contextmanager
+def _models_fault() -> Generator[None]:
     try:
-        return await registry.for_run(name)
+        yield
     except NotFound as error:
         raise NotFound(error.message, hint=error.hint, param="model") from error
 

@@ -45,6 +45,7 @@ STATUSES: Mapping[type[HayserveError], Status] = MappingProxyType(
         errors.RunTimedOut: Status(504, 504, "server_error"),
         errors.RunStopped: Status(409, 409, "server_error"),
         errors.TooBusy: Status(429, 429, "rate_limit_error"),
+        errors.LimitReached: Status(429, 429, "rate_limit_error"),
         errors.NotReady: Status(503, 503, "server_error"),
         errors.StorageUnavailable: Status(503, 503, "server_error"),
         errors.ServerUnreachable: Status(502, 502, "server_error"),

@@ -81,32 +81,34 @@ class RunsEverywhere:
             finally:
                 tasks.cancel_scope.cancel()
 
-    async def live(self, *, deployment: str | None = None) -> Found:
-        """What is alive, of all deployments or of one.
+    async def live(self, *, deployment: str | None = None, owner: str | None = None) -> Found:
+        """What is alive, of all deployments or of one, and of all owners or of one.
 
         Raises:
             StorageUnavailable: The other workers cannot be asked.
         """
         others = await self._others()
-        bodies = await self._ask(others, "list", {"deployment": deployment})
-        runs = [replace(one, worker=self._me.label) for one in self._own(deployment)]
+        subject = {"deployment": deployment, "owner": owner}
+        bodies = await self._ask(others, "list", subject)
+        runs = [replace(one, worker=self._me.label) for one in self._own(subject)]
         for worker, body in bodies.items():
             theirs = map(RunState.from_fields, body["runs"])
             runs += [replace(one, worker=others[worker].label) for one in theirs]
         silent = await self._silent(others, bodies)
         return Found(sorted(runs, key=lambda run: -run.age_seconds), silent)
 
-    async def cancel(self, run_id: str, *, reason: str) -> Worker:
-        """Tell a run to stop; gives the worker that has it.
+    async def cancel(self, run_id: str, *, reason: str, owner: str | None = None) -> Worker:
+        """Tell a run to stop, which may have to be an owner's; gives the worker that has it.
 
         Raises:
             NotFound: No worker has a run of that id.
             NotReady: Nor has any that answered, and some did not.
             StorageUnavailable: The other workers cannot be asked.
         """
-        if self._runs.cancel(run_id, reason=reason):
+        if self._runs.cancel(run_id, reason=reason, owner=owner):
             return self._me
-        others, subject = await self._others(), {"id": run_id, "reason": reason}
+        others = await self._others()
+        subject = {"id": run_id, "reason": reason, "owner": owner}
         bodies = await self._ask(others, "cancel", subject, is_enough=_cancelled)
         for worker, body in bodies.items():
             if _cancelled(body):
@@ -121,8 +123,14 @@ class RunsEverywhere:
             f"No run that is alive has the id {run_id!r}.", hint="It may have ended already."
         )
 
-    def _own(self, deployment: str | None) -> list[RunState]:
-        return [one for one in self._runs.live() if deployment in {None, one.deployment}]
+    def _own(self, subject: Body) -> list[RunState]:
+        """Those of this worker that are of one deployment or of all, and of one owner or of all."""
+        return [
+            one
+            for one in self._runs.live()
+            if subject["deployment"] in {None, one.deployment}
+            and subject.get("owner") in {None, one.owner}
+        ]
 
     async def _ask(
         self,
@@ -189,8 +197,12 @@ class RunsEverywhere:
     def _answer_to(self, question: Question) -> Body:
         subject = question.subject
         if question.kind == "cancel":
-            return {"cancelled": self._runs.cancel(subject["id"], reason=subject["reason"])}
-        return {"runs": [one.as_fields() for one in self._own(subject["deployment"])]}
+            return {"cancelled": self._runs.cancel(subject["id"], **_how(subject))}
+        return {"runs": [one.as_fields() for one in self._own(subject)]}
+
+
+def _how(subject: Body) -> dict[str, Any]:
+    return {"reason": subject["reason"], "owner": subject.get("owner")}
 
 
 def _cancelled(body: Body) -> bool:

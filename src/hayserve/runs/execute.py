@@ -107,14 +107,21 @@ class Executor:
             TooBusy: As many runs wait as may.
         """
         loop = self._loop
-        if loop is None:
-            raise NotReady("The server is stopping.", hint="Try again in a moment.")
-        may_begin = self._admission.enter(run)
+        try:
+            if loop is None:
+                raise NotReady("The server is stopping.", hint="Try again in a moment.")
+            may_begin = self._admission.enter(run)
+        except HayserveError:
+            run.bill.drop()
+            raise
         now = loop.time()
         live = LiveRun(
             run,
             context=RunContext(
-                run.id, streaming_components=self._streaming_components, asked=run.asked
+                run.id,
+                streaming_components=self._streaming_components,
+                asked=run.asked,
+                caller=run.identity.caller,
             ),
             started=now if run.arrived is None else run.arrived,
             waker=self._waker,
@@ -140,17 +147,22 @@ class Executor:
         """The run of that id, from any thread; None if it has ended."""
         return next((run for run in list(self._lives) if run.id == run_id), None)
 
-    def cancel(self, run_id: str, *, reason: str) -> bool:
+    def cancel(self, run_id: str, *, reason: str, owner: str | None = None) -> bool:
         """Tell a run to stop.
 
         Args:
             run_id: Its id.
             reason: What its caller is told.
+            owner: Whose it has to be; None for anybody's.
 
         Returns:
             Whether there is one of that id.
         """
-        found = [live for run, live in self._lives.items() if run.id == run_id]
+        found = [
+            live
+            for run, live in self._lives.items()
+            if run.id == run_id and owner in {None, run.identity.owner}
+        ]
         for live in found:
             live.cancel(reason)
         return bool(found)
@@ -192,6 +204,7 @@ class Executor:
             method=run.method.name,
             streamed=run.streamed,
             caller=run.caller,
+            owner=run.identity.owner,
             stage="waiting" if self._admission.is_waiting(run) else live.context.stage,
             age_seconds=age,
             deadline_in_seconds=None if live.may_last == inf else live.may_last - age,
@@ -305,6 +318,8 @@ class Executor:
             return
         self._forget(live)
         seconds = asyncio.get_running_loop().time() - live.started
+        failed, usage = isinstance(live.closing, RunFailed), live.context.usage
+        live.run.bill.close(live.run.deployment, seconds=seconds, usage=usage, failed=failed)
         for run in self._admission.leave(live.run, seconds=seconds):
             self._contexts.pop(run).run(self._begin, self._lives[run])
 
@@ -312,6 +327,7 @@ class Executor:
         """A run was stopped: if it still waits, its turn never comes."""
         if self._admission.is_waiting(live.run):
             self._admission.give_up(live.run)
+            live.run.bill.drop()
             del self._contexts[live.run]
             self._forget(live)
 

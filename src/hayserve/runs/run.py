@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hayserve.access.bill import NO_BILL, Bill
+from hayserve.access.identity import ANYBODY, Identity
 from hayserve.deployments.uses import Uses
 from hayserve.wrappers.asked import Asked
 from hayserve.wrappers.capabilities import Method
@@ -30,6 +32,8 @@ class Run:
         caller: Who asked for it, for people.
         survives: Whether it goes on when its caller leaves.
         asked: What its caller asks beside the arguments.
+        identity: Who asked for it, and what that one may do.
+        bill: What becomes of it in the books.
     """
 
     id: str
@@ -45,6 +49,8 @@ class Run:
     caller: str = ""
     survives: bool = False
     asked: Asked | None = None
+    identity: Identity = ANYBODY
+    bill: Bill = NO_BILL
 
 
 def new_ids(count: int = 64) -> list[str]:

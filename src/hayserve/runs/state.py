@@ -16,6 +16,7 @@ class RunState:
         method: The method of the wrapper.
         streamed: Whether its caller reads the answer as it comes.
         caller: Who asked for it.
+        owner: Whose it is.
         stage: What it does: `waiting`, `running`, `model`, `tool: NAME`, `component: NAME`.
         age_seconds: How long it has been there, its wait included.
         deadline_in_seconds: How long it may still take; less than 0 when that has passed, None
@@ -31,6 +32,7 @@ class RunState:
     method: str
     streamed: bool
     caller: str
+    owner: str = ""
     stage: str
     age_seconds: float
     deadline_in_seconds: float | None = None
@@ -60,6 +62,6 @@ class Runs(Protocol):
         """All that wait, run, or were told to stop and have not ended."""
         ...
 
-    def cancel(self, run_id: str, *, reason: str) -> bool:
-        """Tell a run to stop; False if there is none of that id."""
+    def cancel(self, run_id: str, *, reason: str, owner: str | None = None) -> bool:
+        """Tell a run to stop; False if there is none of that id, or it is not that owner's."""
         ...

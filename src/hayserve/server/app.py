@@ -17,9 +17,11 @@ from hayserve.deployments.bundle import check_alias, check_name
 from hayserve.deployments.reserved import RESERVED
 from hayserve.deployments.rules import check_parameters
 from hayserve.deployments.target import Target
-from hayserve.errors import Forbidden, NameTaken, Unauthorized
+from hayserve.errors import NameTaken
+from hayserve.protocols.admin.keys import KeyRoutes
 from hayserve.protocols.admin.routes import Admin
 from hayserve.protocols.admin.runs import LiveRuns
+from hayserve.protocols.admin.usage import UsageRoutes
 from hayserve.protocols.body import read_body
 from hayserve.protocols.call import Reading
 from hayserve.protocols.described import DescribedRoute
@@ -32,21 +34,27 @@ from hayserve.protocols.openai_responses.routes import OpenAIResponses
 from hayserve.protocols.openai_responses.stored_routes import StoredResponses
 from hayserve.protocols.rest.openapi import OpenAPI
 from hayserve.protocols.rest.routes import Rest
+from hayserve.server.callers import Callers, Door
 from hayserve.server.error_responses import handlers
 from hayserve.server.front import Front
-from hayserve.server.guard import ForeignPages, Guard
+from hayserve.server.gate import Gate
 from hayserve.server.health import Health
 from hayserve.server.idempotency import Idempotent
 from hayserve.server.keeping import reading_of
 from hayserve.server.lifespan import Lifespan, Start, WhenLoaded
 from hayserve.server.local_key import LocalKey
+from hayserve.server.metered import Metered
 from hayserve.server.middleware import LastAnswers, RootPath, RunIds
+from hayserve.server.oidc import tokens_of
 from hayserve.server.parts import Parts, parts_of
 from hayserve.server.role import Role
+from hayserve.server.sockets import is_loopback
 from hayserve.settings import Settings, load
 from hayserve.wrappers.run_limits import RunLimits
 
 _MB = 1_000_000
+
+MakeFront = Callable[[ASGIApp, Sequence[BaseRoute]], ASGIApp]
 
 
 class Application(Starlette):
@@ -57,13 +65,13 @@ class Application(Starlette):
         things: dict[str, Target],
         *,
         around: Sequence[Middleware],
-        once: Callable[[Front], ASGIApp],
+        front: MakeFront,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._things = things
         self._around = around
-        self._once = once
+        self._front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.respond(scope, receive, send)
@@ -81,7 +89,7 @@ class Application(Starlette):
     def build_middleware_stack(self) -> ASGIApp:
         """What every request passes: Starlette's own answers to errors are behind the front."""
         added, self.user_middleware = self.user_middleware, []
-        app = self._once(Front(super().build_middleware_stack(), self.routes))
+        app = self._front(super().build_middleware_stack(), self.routes)
         self.user_middleware = added
         for layer in reversed([*self._around, *added]):
             app = layer.cls(app, *layer.args, **layer.kwargs)
@@ -172,6 +180,10 @@ def create_app(
     things = {target.name: target for target in targets or () if target.kind == "thing"}
     parts = parts_of(settings, things=things, prove=prove, run=role.run)
     key = None if settings.insecure else role.key or LocalKey()
+    callers = Callers(
+        parts.guarding.keyring.identity_of, door=_door(settings, key), tokens=tokens_of(settings)
+    )
+    gate = Middleware(Gate, callers, None if settings.insecure else partial(_may_call, settings))
     start = Start(
         targets,
         things=things,
@@ -182,9 +194,9 @@ def create_app(
     )
     app = Application(
         things,
-        routes=_routes(parts, key, reading_of(settings)),
-        around=_middleware(settings),
-        once=partial(_once, parts, settings),
+        routes=_routes(parts, reading_of(settings)),
+        around=[*_middleware(settings), gate, Middleware(Metered, parts.guarding.limits)],
+        front=_front(parts, settings),
         exception_handlers=handlers(),
         lifespan=Lifespan(settings, parts, start),
     )
@@ -192,7 +204,7 @@ def create_app(
     return app
 
 
-def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[BaseRoute]:
+def _routes(parts: Parts, reading: Reading) -> list[BaseRoute]:
     registry, executor = parts.registry, parts.executor
     admin = Admin(
         registry,
@@ -207,7 +219,9 @@ def _routes(parts: Parts, key: LocalKey | None, reading: Reading) -> list[BaseRo
         *_openai(parts, reading),
         *Health(registry).routes(),
         *admin.routes(),
-        *_guarded([*admin.guarded_routes(), *live_runs.guarded_routes()], key),
+        *live_runs.routes(),
+        *UsageRoutes(parts.guarding.book).routes(),
+        *KeyRoutes(parts.guarding.keys, parts.guarding.keyring.look).routes(),
     ]
     described = [route for route in fixed if isinstance(route, DescribedRoute)]
     description = OpenAPI(registry, described, version=hayserve.__version__).routes()
@@ -229,7 +243,9 @@ def _openai(parts: Parts, reading: Reading) -> list[BaseRoute]:
     chat = OpenAIChat(
         registry, executor, stored=keeping.stored, shelf=shelf, agents=agents, reading=reading
     )
-    responses = OpenAIResponses(registry, executor, maker=maker, shelf=shelf, reading=reading)
+    responses = OpenAIResponses(
+        registry, executor, maker=maker, shelf=shelf, entry=parts.guarding.entry, reading=reading
+    )
     return [
         *chat.routes(),
         *keeping.stored.routes(),
@@ -242,22 +258,36 @@ def _openai(parts: Parts, reading: Reading) -> list[BaseRoute]:
     ]
 
 
-def _once(parts: Parts, settings: Settings, front: Front) -> ASGIApp:
+def _front(parts: Parts, settings: Settings) -> MakeFront:
+    """What makes the way that requests for runs take past all others."""
     registry, reading = parts.registry, reading_of(settings)
 
     async def read(scope: Scope, receive: Receive) -> bytes:
-        own = max(registry.most_body_mb or 0, registry.most_upload_mb or 0) * _MB
-        most = max(reading.body, reading.upload, int(own))
-        return await read_body(scope, receive, limit=most, pause=reading.pause)
+        own, most = registry.most_body_mb, reading.body
+        if _is_form(scope):
+            own, most = registry.most_upload_mb, reading.upload
+        limit = max(most, int((own or 0) * _MB))
+        return await read_body(scope, receive, limit=limit, pause=reading.pause)
 
-    return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
+    def front_of(app: ASGIApp, routes: Sequence[BaseRoute]) -> ASGIApp:
+        front = Front(app, routes, parts.guarding.entry)
+        return Idempotent(front, parts.once, starts_run=front.starts_run, read=read)
+
+    return front_of
 
 
-def _guarded(routes: Sequence[DescribedRoute], key: LocalKey | None) -> list[DescribedRoute]:
-    if key is None:
-        return [*routes]
-    guard = Guard(key.value)
-    return [route.behind(guard.on(route.endpoint), (Forbidden, Unauthorized)) for route in routes]
+def _is_form(scope: Scope) -> bool:
+    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+    return any(kind.lower().startswith(b"multipart/") for kind in kinds)
+
+
+def _door(settings: Settings, key: LocalKey | None) -> Door:
+    return Door(
+        is_open=is_loopback(settings.host) and not settings.require_key,
+        lets_all=settings.insecure,
+        open_hosts=settings.open_hosts,
+        local_key=None if key is None else key.value,
+    )
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -277,8 +307,6 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 max_age=settings.cors_max_age,
             )
         )
-    if not settings.insecure:
-        chain.append(Middleware(ForeignPages, partial(_may_call, settings)))
     return chain
 
 

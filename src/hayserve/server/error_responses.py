@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -35,6 +35,7 @@ def handlers() -> dict[Any, Handler]:
     return {
         HayserveError: answer_error,
         HTTPException: answer_http_exception,
+        ClientDisconnect: answer_nobody,
         Exception: answer_unexpected,
     }
 
@@ -69,6 +70,11 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     return response
 
 
+async def answer_nobody(_: Request, __: Exception) -> Response:
+    """Give up a request whose client left before all of it had come; nothing goes out."""
+    return Response(status_code=400)
+
+
 async def answer_unexpected(request: Request, _: Exception) -> Response:
     """Answer a mistake of the server itself; Starlette hands it on to the log."""
     mistake = HayserveError(
@@ -84,7 +90,7 @@ def error_response(request: Request, error: HayserveError) -> Response:
     """`error` as the client of this path expects it."""
     run_id = request.state.run_id
     status = status_of(error)
-    if is_openai(_path_of(request)):
+    if is_openai(_path_of(request), request.scope.get("method", "POST")):
         body = error_object(error, run_id=run_id)
         return _json(body, status.openai, headers=_headers_of(error))
     return _json(error_body(error, run_id=run_id), status.http, headers=_headers_of(error))

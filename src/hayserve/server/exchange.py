@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 
-from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
+from uvicorn._types import ASGI3Application, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -184,7 +184,9 @@ class Exchange(RequestResponseCycle):
         client = scope["client"]
         whose = f"{client[0]}:{client[1]}" if client else ""
         version = scope["http_version"]
-        self.access_logger.info(_LOG, whose, scope["method"], _target(scope), version, status)
+        # The path alone: a query is a payload, and some put their key there.
+        path = scope["raw_path"].decode("ascii")  # else it would not be parsed
+        self.access_logger.info(_LOG, whose, scope["method"], path, version, status)
 
 
 def _nothing() -> None:
@@ -199,11 +201,6 @@ def _checked(given: bytes) -> bytes:
     if len(_names) < _MOST_NAMES_KNOWN:
         _names[given] = name
     return name
-
-
-def _target(scope: HTTPScope) -> str:
-    raw, query = scope["raw_path"], scope["query_string"]
-    return (raw + b"?" + query if query else raw).decode("ascii")  # else it would not be parsed
 
 
 def _unexpected(message: ASGISendEvent, why: str) -> RuntimeError:

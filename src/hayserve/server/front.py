@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hayserve.access.entry import Entry, drop_bill
+from hayserve.access.rules import Rule, refusal
+from hayserve.deployments.reserved import RESERVED
 from hayserve.errors import HayserveError
 from hayserve.protocols.call import RunEndpoint
+from hayserve.protocols.described import RuledRoute
 from hayserve.server.error_responses import answer_error, answer_http_exception, answer_unexpected
 
 _RUN = "/run"
@@ -24,21 +27,23 @@ class Front:
     Args:
         app: Answers all other requests.
         routes: All routes; those to a `RunEndpoint` are taken here.
+        entry: Lets runs begin.
     """
 
-    def __init__(self, app: ASGIApp, routes: Sequence[object]) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[object], entry: Entry) -> None:
         self._app = app
+        self._entry = entry
         endpoints = {
             route.path: route.endpoint
             for route in routes
-            if isinstance(route, Route) and isinstance(route.endpoint, RunEndpoint)
+            if isinstance(route, RuledRoute) and isinstance(route.endpoint, RunEndpoint)
         }
         self._of_deployments = endpoints.pop("/{name}/run", None)
         self._by_path = endpoints
 
     def starts_run(self, scope: Scope) -> bool:
-        """Whether a request is one for a run."""
-        return self._endpoint(scope) is not None
+        """Whether a request is one for a run, of somebody who may run something."""
+        return self._endpoint(scope) is not None and refusal(scope, Rule.RUN) is None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._endpoint(scope) if scope["type"] == "http" else None
@@ -46,7 +51,12 @@ class Front:
             await self._app(scope, receive, send)
             return
         try:
-            await endpoint(scope, receive, send)
+            if not self._entry.open(scope):
+                await self._entry.open_slowly(scope)
+            try:
+                await endpoint(scope, receive, send)
+            finally:
+                drop_bill(scope)
         except ClientDisconnect:
             return
         except (HayserveError, HTTPException) as error:
@@ -62,12 +72,13 @@ class Front:
         if scope["method"] != "POST":
             return None
         path: str = scope["path"]
-        if root_path := scope.get("root_path"):
+        root_path: str = scope.get("root_path", "")
+        if root_path and path.startswith(f"{root_path}/"):
             path = path.removeprefix(root_path)
         found = self._by_path.get(path)
         if found is None and path.endswith(_RUN) and path.count("/") == 2:  # noqa: PLR2004 - /{name}/run
             name = path[1 : -len(_RUN)]
-            if name and "/" not in name:
+            if name and "/" not in name and name not in RESERVED:  # as of /undeploy/run
                 scope["path_params"] = {"name": name}
                 return self._of_deployments
         return found

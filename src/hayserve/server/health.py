@@ -6,6 +6,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
+from hayserve.access.identity import identity_in
+from hayserve.access.rules import Rule
 from hayserve.deployments.registry import Registry
 from hayserve.protocols.described import Described, DescribedRoute, described_routes
 
@@ -24,8 +26,8 @@ class Readiness(TypedDict, total=False):
     failed: dict[str, str]
 
 
-_LIVES = Described(answers=Life)
-_READY = Described(answers=Readiness, statuses=(200, 503))
+_LIVES = Described(allows=Rule.OPEN, answers=Life)
+_READY = Described(allows=Rule.OPEN, answers=Readiness, statuses=(200, 503))
 
 
 class Health:
@@ -55,7 +57,13 @@ class Health:
         loading = sorted(self._registry.loading)
         failed = {failure.name: failure.error.message for failure in self._registry.failed()}
         status = "starting" if loading else "degraded" if failed else "ready"
+        known = {"loading": loading, "failed": failed} if _may_know(request) else {}
         return JSONResponse(
-            {"status": status, "loading": loading, "failed": failed},
-            status_code=200 if status == "ready" else 503,
+            {"status": status, **known}, status_code=200 if status == "ready" else 503
         )
+
+
+def _may_know(request: Request) -> bool:
+    """Whether whoever asks may know the names of all that is served."""
+    scopes = identity_in(request.scope).scopes
+    return scopes.runs_all or scopes.may_deploy

@@ -120,21 +120,18 @@ class LimitedHttp(HttpToolsProtocol):
             return
         self._fed += len(data)
         held = 0 if self._awaited_body is None else len(self._awaited_body.body)
+        rest: bytes | None = None
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:
+            self._end_body()
             self._refuse(refusal_of(error))
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
         else:
-            if self._awaited_body is not None:
-                self._end_body(self._awaited_body)
-            if "method" not in self.scope:
-                self._await_head()
-            elif self.cycle and self.cycle.more_body:
-                self._await_body(held)
-            else:
-                self._fed = 0
+            self._await_rest(held)
+        if rest is not None:  # out here, where nothing is the context of what is raised for it
+            self._upgrade(rest)
 
     def _upgrade(self, rest: bytes) -> None:
         self._fed = 0
@@ -143,9 +140,13 @@ class LimitedHttp(HttpToolsProtocol):
             self.handle_websocket_upgrade()
             return
         if has_body(self.scope["headers"]):
-            self.parser = parser_after(self.scope["headers"], self)
             self.cycle.more_body = True
             self.cycle.message_event.clear()
+            try:
+                self.parser = parser_after(self.scope["headers"], self)
+            except httptools.HttpParserError as error:
+                self._refuse(refusal_of(error))
+                return
         self.data_received(rest)
 
     def on_headers_complete(self) -> None:
@@ -189,6 +190,9 @@ class LimitedHttp(HttpToolsProtocol):
 
     def _locate(self, scope: HTTPScope) -> None:
         url = httptools.parse_url(self.url)
+        if not url.path:
+            without = "The request is not HTTP/1.1: its target has no path."
+            raise Refusal(400, InvalidRequest(without))
         path = url.path.decode("ascii")
         scope["path"] = unquote(path) if "%" in path else path
         scope["raw_path"] = url.path
@@ -265,7 +269,8 @@ class LimitedHttp(HttpToolsProtocol):
             self._linger()
 
     def _linger(self) -> None:
-        self._is_deaf = True
+        self._is_deaf, self._last_words = True, b""
+        self.pipeline.clear()
         self._expect_in(LINGER_SECONDS)
         self.flow.resume_reading()
         with suppress(NotImplementedError):  # over TLS
@@ -283,6 +288,15 @@ class LimitedHttp(HttpToolsProtocol):
         if pause != self._pause and self._awaited_body is not None:
             self._pause = pause
             self._expect_in(pause)
+
+    def _await_rest(self, held: int) -> None:
+        self._end_body()
+        if "method" not in self.scope:
+            self._await_head()
+        elif self.cycle and self.cycle.more_body:
+            self._await_body(held)
+        else:
+            self._fed = 0
 
     def _await_head(self) -> None:
         if self._awaited_head is not self.scope:
@@ -317,8 +331,9 @@ class LimitedHttp(HttpToolsProtocol):
             return
         self._expect_in(self._pause)
 
-    def _end_body(self, cycle: RequestResponseCycle) -> None:
-        if not cycle.more_body:
+    def _end_body(self) -> None:
+        cycle = self._awaited_body
+        if cycle is not None and not cycle.more_body:
             self._awaited_body, self._due = None, inf
             if not cycle.response_started:
                 cycle.keep_alive = self._is_kept
@@ -381,5 +396,5 @@ class _Parting:
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:
-    cycle.disconnected = True
+    cycle.disconnected, cycle.waiting_for_100_continue = True, False
     cycle.message_event.set()

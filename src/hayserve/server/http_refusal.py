@@ -24,7 +24,8 @@ def refusal_of(error: httptools.HttpParserError) -> Refusal:
     if isinstance(error, httptools.HttpParserCallbackError):
         if isinstance(error.__context__, Refusal):
             return error.__context__
-        logger.info("request_not_understood", exc_info=error)
+        if not isinstance(error.__context__, httptools.HttpParserInvalidURLError):
+            logger.info("request_not_understood", exc_info=error)
         why = "its target is none of a server's"
     malformed = InvalidRequest(
         f"The request is not HTTP/1.1: {why}.", hint="Use an HTTP client to write it."

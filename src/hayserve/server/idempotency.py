@@ -9,6 +9,7 @@ import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hayserve.access.identity import owner_of
 from hayserve.errors import HayserveError, InvalidRequest, RunTimedOut
 from hayserve.events import RunFailed, RunFinished
 from hayserve.runs.answers import Answer, Asked
@@ -190,9 +191,9 @@ def _asked(scope: Scope, body: bytes) -> Asked:
             param="Idempotency-Key",
         )
     kind, body = _without_boundary(_values(headers, b"content-type"), body)
-    caller = [_values(headers, name) for name in (b"authorization", b"x-api-key")]
+    caller = owner_of(scope).encode()
     request = [scope["method"].encode(), scope["path"].encode(), scope["query_string"], kind, body]
-    return Asked(_hash([*keys, *caller]), _hash(request), run=scope["state"]["run_id"])
+    return Asked(_hash([*keys, caller]), _hash(request), run=scope["state"]["run_id"])
 
 
 def _without_boundary(kind: bytes, body: bytes) -> tuple[bytes, bytes]:

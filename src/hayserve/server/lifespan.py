@@ -85,6 +85,7 @@ class Lifespan:
         async with AsyncExitStack() as stack:
             stack.enter_context(self._key_in_place(port))
             await stack.enter_async_context(self._on_the_list())
+            await stack.enter_async_context(self._parts.guarding.running())
             await stack.enter_async_context(self._parts.once.running())
             await stack.enter_async_context(self._following())
             await stack.enter_async_context(self._parts.keeping.keeper.running())
@@ -163,7 +164,11 @@ def _warn(settings: Settings) -> None:
     if settings.insecure:
         logger.warning(
             "insecure",
-            extra={"meaning": "whoever reaches this server can run code on it by deploying"},
+            extra={
+                "meaning": "whoever reaches this server can run what it serves and deploy, "
+                "which is to run any code on it",
+                "instead": "leave it out and make keys: hayserve keys create NAME --scope run",
+            },
         )
 
 

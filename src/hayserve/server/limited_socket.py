@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -10,6 +11,7 @@ from hayserve.protocols.line import EXTENSION
 
 # How long a client may still take what it was sent, or send what nobody reads.
 CLOSE_SECONDS = 10.0
+_REFUSAL = "websocket.http.response.body"
 _REFUSED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -40,6 +42,12 @@ class LimitedSocket(WebSocketsSansIOProtocol):
         self._is_accepted = self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS
         if self._is_accepted:
             self._extensions[EXTENSION] = self
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == _REFUSAL and not message.get("more_body"):
+            # An answer in place of a handshake: uvicorn would log that there was none.
+            self.handshake_complete = self._is_leaving = True
 
     def handle_parser_exception(self) -> None:
         """Say why it ends, as when a message is too large, and read on for a while.

@@ -51,14 +51,26 @@ def configure_logs(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(_LEVELS.get(settings.log_level) or settings.log_level)
     logging.getLogger("haystack.dataclasses.streaming_chunk").addFilter(_is_of_use)
+    connections = logging.getLogger("uvicorn.error")
+    connections.setLevel(max(root.level, logging.INFO))  # below, it has keys and messages
+    connections.addFilter(_without_query)
     for noisy in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each broken form
     wrappers_log.remove()
     wrappers_log.add(_forward, level=0, format="{message}", backtrace=False, diagnose=False)
 
 
 def _is_of_use(record: logging.LogRecord) -> bool:
     return _SYNC_CALLBACK not in record.getMessage()
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Leave a handshake's query out: it is a payload, and some put their key there."""
+    if '"WebSocket %s"' in record.msg and isinstance(record.args, tuple):
+        client, target, *rest = record.args
+        record.args = (client, str(target).partition("?")[0], *rest)
+    return True
 
 
 def _forward(message: "Message") -> None:

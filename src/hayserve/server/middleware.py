@@ -14,6 +14,8 @@ from hayserve.runs.run import new_ids
 from hayserve.server.error_responses import error_response
 
 FAREWELL_SECONDS = 1.0
+# What gives more headers for an answer, in a request's `state`, when the answer begins.
+HEADERS = "headers_to_add"
 _HEADER = b"x-request-id"
 _REQUESTS = frozenset({"http", "websocket"})
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
@@ -44,10 +46,10 @@ class RunIds:
         async def send_with_id(message: Message) -> None:
             if message["type"] in _STARTS:
                 state["answer_has_begun"] = True
-                headers = [*message.get("headers", ()), (_HEADER, run_id.encode())]
-                for pair in headers[:-1]:
-                    if pair[0] == _HEADER:
-                        headers.remove(pair)
+                headers = [pair for pair in message.get("headers", ()) if pair[0] != _HEADER]
+                headers.append((_HEADER, run_id.encode()))
+                if HEADERS in state:
+                    headers += state[HEADERS]()
                 message["headers"] = headers
             await send(message)
 

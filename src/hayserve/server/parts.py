@@ -28,6 +28,8 @@ from hayserve.runs.answers import Answers
 from hayserve.runs.everywhere import RunsEverywhere
 from hayserve.runs.execute import Executor
 from hayserve.runs.once import Once
+from hayserve.server.database_url import database_url
+from hayserve.server.guarding import Guarding, guarding
 from hayserve.server.keeping import Keeping, keeping
 from hayserve.server.watchdog import Watchdog
 from hayserve.settings import Settings
@@ -58,6 +60,7 @@ class Parts:
         declarer: Does so with what the server is started with.
         history: What was served before.
         rules: What may be deployed.
+        guarding: Says who may do what, and how much of it.
     """
 
     database: Database
@@ -76,6 +79,7 @@ class Parts:
     declarer: Declarer
     history: History
     rules: Rules
+    guarding: Guarding
 
 
 def parts_of(
@@ -133,14 +137,8 @@ def parts_of(
         declarer=_declarer(settings, deployer, books=books, members=members, rules=rules),
         history=History(books.ledger, books.revisions),
         rules=rules,
+        guarding=guarding(database, members=members, pulse=pulse),
     )
-
-
-def database_url(settings: Settings) -> str:
-    """The database of a server: the one that is set, or a file in its data folder."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    return f"sqlite:///{settings.data_dir.absolute() / 'hayserve.db'}"
 
 
 def _books(settings: Settings, database: Database, things: Mapping[str, Target]) -> Books:

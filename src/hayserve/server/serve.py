@@ -17,9 +17,10 @@ from hayserve.deployments.target import Target, on_terms, targets_at
 from hayserve.deployments.terms import NO_TERMS, Terms
 from hayserve.server.app import create_app
 from hayserve.server.drain import Server
+from hayserve.server.first_key import check_address
 from hayserve.server.folder_lock import own_folder
 from hayserve.server.logs import configure_logs
-from hayserve.server.sockets import check_address, listening, port_of
+from hayserve.server.sockets import listening, port_of
 from hayserve.server.welcome import welcome
 from hayserve.settings import Settings, load
 
@@ -48,7 +49,7 @@ def serve(
         Misconfigured: A path names nothing, the address cannot or may not be listened on, or
             another server has the data folder.
     """
-    check_address(settings.host, insecure=settings.insecure)
+    check_address(settings.host, insecure=settings.insecure, settings=settings)
     targets = targets_of(paths, terms)
     with listening(settings.host, settings.port) as sockets:
         settings = settings.model_copy(update={"port": port_of(sockets)})
@@ -75,10 +76,10 @@ def run_app(app: Starlette, *, host: str | None = None, port: int | None = None)
             another server has the data folder.
     """
     settings = load(host=host, port=port)
-    check_address(settings.host, insecure=settings.insecure)
+    own: Settings = getattr(app.state, "settings", settings)
+    check_address(settings.host, insecure=settings.insecure, settings=own)
     with listening(settings.host, settings.port) as sockets:
         app.state.port = port_of(sockets)  # for the name of the file with the local key
-        own: Settings = getattr(app.state, "settings", settings)
         with own_folder(own.model_copy(update={"port": app.state.port})):
             configure_logs(settings)
             run_until_stopped(Server(app, settings), sockets=sockets)

@@ -25,22 +25,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_address(host: str, *, insecure: bool) -> None:
-    """Refuse to listen where others can reach a server without keys.
-
-    Raises:
-        Misconfigured: `host` is not loopback and `insecure` was not asked for.
-    """
-    if not insecure and not is_loopback(host):
-        raise Misconfigured(
-            f"Listening on {host!r} would let others on the network call this server, "
-            "and it has no keys yet.",
-            hint="Listen on localhost, or, behind a proxy that checks who calls, "
-            "add `--insecure` (HAYSERVE_INSECURE=1).",
-            param="host",
-        )
-
-
 def listen(host: str, port: int) -> list[socket.socket]:
     """Listen on every address of `host`: localhost is two, in IPv4 and in IPv6.
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from hayserve.deployments.terms import NO_TERMS, Terms
 from hayserve.errors import Misconfigured
+from hayserve.server.first_key import check_address
 from hayserve.server.folder_lock import own_folder
 from hayserve.server.local_key import LocalKey
 from hayserve.server.logs import configure_logs
@@ -18,7 +19,7 @@ from hayserve.server.orders import Orders
 from hayserve.server.role import Role
 from hayserve.server.seats import Patience
 from hayserve.server.signals import Signals
-from hayserve.server.sockets import check_address, listening, port_of
+from hayserve.server.sockets import listening, port_of
 from hayserve.server.supervisor import Supervisor
 from hayserve.server.worker_process import COMMAND, WorkerProcess
 from hayserve.settings import Settings, local_key_file
@@ -44,7 +45,7 @@ def supervise(
     """
     if not hasattr(signal, "SIGHUP"):
         raise Misconfigured("This system has no --workers.", hint="Leave it out.", param="workers")
-    check_address(settings.host, insecure=settings.insecure)
+    check_address(settings.host, insecure=settings.insecure, settings=settings)
     with ExitStack() as held:
         sockets = held.enter_context(listening(settings.host, settings.port))
         settings = settings.model_copy(update={"port": port_of(sockets)})

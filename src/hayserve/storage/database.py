@@ -23,9 +23,9 @@ from hayserve.errors import Misconfigured, StorageUnavailable
 from hayserve.storage.address import address
 from hayserve.storage.commits import Commits
 from hayserve.storage.engines import Engines
-from hayserve.storage.migrate import bring_up_to_date
+from hayserve.storage.migrate import bring_up_to_date, is_up_to_date
 from hayserve.storage.postgres import postgres_engines
-from hayserve.storage.sqlite import make_file, sqlite_engines, write_ahead
+from hayserve.storage.sqlite import make_file, sqlite_engines, sqlite_look, write_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -70,18 +70,25 @@ class Database:
         Raises:
             Misconfigured: It cannot be reached or opened, or belongs to a newer program.
         """
-        try:
+        with self._openable():
             self._engines = self._found()
             bring_up_to_date(self._engines)
-        except Misconfigured:
-            self.close()
-            raise
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-            self.close()
-            raise Misconfigured(
-                f"The database {self.address.shown} cannot be opened: {reason_of(error)}",
-                hint="Check the setting `database_url`, and who may read and write there.",
-            ) from error
+
+    def look(self) -> bool:
+        """Open what is there, only to read it: nothing is made and nothing changed.
+
+        Returns:
+            Whether there is a database with the tables that this program needs.
+
+        Raises:
+            Misconfigured: It cannot be reached or opened.
+        """
+        with self._openable():
+            if not self.address.is_sqlite:
+                self._engines = postgres_engines(self.address)
+            elif (path := Path(self.address.url.database or "")).is_file():
+                self._engines = sqlite_look(path)
+            return self._engines is not None and is_up_to_date(self._engines)
 
     def close(self) -> None:
         """Close its connections, when no thread uses them any more."""
@@ -133,6 +140,20 @@ class Database:
         if self._engines is None:
             raise StorageUnavailable(f"The database {self.address.shown} is not open")
         return self._engines
+
+    @contextmanager
+    def _openable(self) -> Generator[None]:
+        try:
+            yield
+        except Misconfigured:
+            self.close()
+            raise
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self.close()
+            raise Misconfigured(
+                f"The database {self.address.shown} cannot be opened: {reason_of(error)}",
+                hint="Check the setting `database_url`, and who may read and write there.",
+            ) from error
 
     def _found(self) -> Engines:
         if not self.address.is_sqlite:

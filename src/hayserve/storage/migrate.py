@@ -41,9 +41,8 @@ def bring_up_to_date(engines: Engines, history: History = HISTORY) -> None:
     Raises:
         Misconfigured: A newer program made the tables, or another one.
     """
-    with engines.reader.connect() as connection:
-        if version_of(connection) == history.newest:
-            return
+    if is_up_to_date(engines, history):
+        return
     # SQLite changes a table by making it anew, which no reference to it may hinder.
     writer = engines.writer.execution_options(**{WITHOUT_FOREIGN_KEYS: True})
     with writer.begin() as connection:
@@ -52,6 +51,12 @@ def bring_up_to_date(engines: Engines, history: History = HISTORY) -> None:
             _make(connection, history)
         elif version != history.newest:
             _upgrade(connection, history, version)
+
+
+def is_up_to_date(engines: Engines, history: History = HISTORY) -> bool:
+    """Whether the tables are there, as this program needs them."""
+    with engines.reader.connect() as connection:
+        return version_of(connection) == history.newest
 
 
 def version_of(connection: Connection) -> str | None:

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
-from sqlalchemy import Connection, StaticPool, create_engine, event
+from sqlalchemy import Connection, NullPool, StaticPool, create_engine, event
 
 from hayserve.storage.address import Address
 from hayserve.storage.engines import Engines
@@ -31,6 +31,20 @@ def sqlite_engines(address: Address) -> Engines:
         event.listen(each, "begin", _begin_to_write)
     event.listen(writer, "commit", _count)
     return Engines(reader, writer, aside)
+
+
+def sqlite_look(path: Path) -> Engines:
+    """Ways to read the file at `path` that leave no trace: not even a log beside it."""
+    # Without a log beside the file nobody writes; a reader would make one for itself.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    uri = f"{path.absolute().as_uri()}?{mode}"
+
+    def connected() -> sqlite3.Connection:
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+    reader = create_engine("sqlite://", creator=connected, poolclass=NullPool, hide_parameters=True)
+    event.listen(reader, "begin", _begin_to_read)
+    return Engines(reader, reader, reader)
 
 
 def make_file(path: Path) -> None:

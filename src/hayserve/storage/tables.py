@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -278,4 +279,52 @@ file_pieces = Table(
     Column("file", String(64), ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
+)
+
+# The keys that callers show, of which only hashes are kept. `version` grows with each change of any
+# key, so that a worker sees by one number whether there is something new.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False, index=True),
+    Column("digest", String(64), nullable=False),
+    Column("old_digest", String(64), nullable=False),
+    Column("old_until", Float, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("budget", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Column("last_used_at", Float),
+    Column("version", Integer, nullable=False, index=True),
+)
+
+# What each worker has of a budget in a window of time: what it has used, and what it holds to use.
+# All rows of a budget together are what is taken of it.
+shares = Table(
+    "shares",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("window", Integer, primary_key=True, autoincrement=False),
+    Column("worker", String(64), primary_key=True),
+    Column("used", Float, nullable=False),
+    Column("spare", Float, nullable=False),
+)
+
+# What the runs of a day used, by whose they were and what they ran.
+usage = Table(
+    "usage",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(64), primary_key=True),
+    Column("deployment", String(200), primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
 )

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 from hayserve.events import Usage
 from hayserve.wrappers.asked import Asked
+from hayserve.wrappers.caller import NOBODY, Caller
 
 
 class RunEnded(BaseException):
@@ -23,15 +24,30 @@ class RunContext:
         streaming_components: Which components of a pipeline stream where a call does not say:
             empty for the last one, "all", or names separated by commas.
         asked: What the caller asks beside the method's arguments.
+        caller: Who asks.
     """
 
-    __slots__ = ("_stages", "_usage", "asked", "is_stopped", "run_id", "streaming_components")
+    __slots__ = (
+        "_stages",
+        "_usage",
+        "asked",
+        "caller",
+        "is_stopped",
+        "run_id",
+        "streaming_components",
+    )
 
     def __init__(
-        self, run_id: str, *, streaming_components: str = "", asked: Asked | None = None
+        self,
+        run_id: str,
+        *,
+        streaming_components: str = "",
+        asked: Asked | None = None,
+        caller: Caller = NOBODY,
     ) -> None:
         self.run_id = run_id
         self.asked = asked
+        self.caller = caller
         self.streaming_components = streaming_components
         self.is_stopped = False  # if it is to end: its next step then raises `RunEnded`
         # Lists: what is done to them is atomic, and components run in several threads.
@@ -65,3 +81,24 @@ class RunContext:
 
 
 current_run: ContextVar[RunContext | None] = ContextVar("current_run", default=None)
+
+
+def current_caller() -> Caller:
+    """Who has asked for the run that this code belongs to; nobody outside of a run.
+
+    It is what the server has verified, by a key or a token, and never what a client only says.
+
+    Example:
+        ```python
+        from hayserve import BasePipelineWrapper, current_caller
+
+
+        class PipelineWrapper(BasePipelineWrapper):
+            def setup(self) -> None: ...
+
+            def run_api(self, question: str) -> str:
+                return f"{current_caller().name or 'Somebody'} asks: {question}"
+        ```
+    """
+    run = current_run.get()
+    return NOBODY if run is None else run.caller

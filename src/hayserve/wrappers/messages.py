@@ -284,7 +284,7 @@ def _arguments(raw: object, *, where: str) -> dict[str, Any]:
     """Arguments as a dict; servers that are nearly OpenAI's also send an object or nothing."""
     try:
         arguments: object = json.loads(raw) if isinstance(raw, str) and raw else raw or {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"{where} is not JSON: {error}.", param=where) from error
     if not is_mapping(arguments):
         raise wrong_type(arguments, "a JSON object", where=where)

@@ -13,6 +13,11 @@ from hayserve.errors import DeployRefused
 Step = str | int
 _MOST_NODES = 100_000
 _UNFINISHED = -1
+# A tag such as `!!timestamp` or `!!bool` is believed until its value turns out to be no such thing.
+_UNREADABLE = (
+    *(yaml.YAMLError, ValueError, RecursionError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError),
+)
 _PIPELINE = (
     "A pipeline's YAML is a mapping with `components`, `connections`, `inputs` and `outputs`."
 )
@@ -84,7 +89,7 @@ def _reading() -> Generator[None]:
         yield
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise DeployRefused(f"The YAML cannot be read: {error}.") from error
 
 

@@ -3,8 +3,10 @@
 import pytest
 from starlette.requests import Request
 
+from hayserve.access.identity import IDENTITY, Identity
 from hayserve.deployments.revision import Author
 from hayserve.protocols.admin.author import author_of
+from hayserve.wrappers.caller import Caller
 
 
 def request(said: str | None = None, **scope: object) -> Request:
@@ -13,8 +15,9 @@ def request(said: str | None = None, **scope: object) -> Request:
 
 
 def test_it_is_the_key_and_where_it_says_to_be() -> None:
-    asked = request("ann@here:/x", state={"key_name": "local key"})
-    assert author_of(asked) == Author("local key", "ann@here:/x")
+    ann = Identity(Caller("key", "ann"))
+    asked = request("ann@here:/x", state={IDENTITY: ann})
+    assert author_of(asked) == Author("key ann", "ann@here:/x")
 
 
 @pytest.mark.parametrize("said", [None, "", "two\nlines"])

@@ -47,7 +47,7 @@ def http(made: Made) -> Iterator[TestClient]:
     everywhere = RunsEverywhere(
         made, database=database, members=Members(database), pulse=Pulse(database)
     )
-    routes = LiveRuns(everywhere, registry).guarded_routes()
+    routes = LiveRuns(everywhere, registry).routes()
     middleware = [Middleware(RunIds)]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers())
     with TestClient(app, "http://localhost") as client:

@@ -12,7 +12,6 @@ import orjson
 from httpx2 import ASGITransport, AsyncClient, Response
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
@@ -26,10 +25,10 @@ from hayserve.protocols.openai_chat.stored import StoredCompletions
 from hayserve.protocols.openai_responses.shelf import Shelf
 from hayserve.runs.execute import Executor
 from hayserve.server.error_responses import handlers
-from hayserve.server.middleware import RunIds
 from hayserve.storage.database import Database
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
+from protocols.doors import OPEN
 
 KEEP_SECONDS = 3600.0
 LOADED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -95,7 +94,7 @@ async def application(
         )
         app = Starlette(
             routes=[*chat.routes(), *kept.stored.routes()],
-            middleware=[Middleware(RunIds)],
+            middleware=OPEN,
             exception_handlers=handlers(),
         )
         app.state.kept = kept

@@ -5,17 +5,16 @@ from contextlib import asynccontextmanager
 
 from httpx2 import ASGITransport, AsyncClient
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.protocols.openai_embeddings.routes import OpenAIEmbeddings
 from hayserve.runs.execute import Executor
 from hayserve.server.error_responses import handlers
-from hayserve.server.middleware import RunIds
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
 from hayserve.wrappers.run_limits import RunLimits
+from protocols.doors import OPEN
 
 
 class Wrapper(BasePipelineWrapper):
@@ -49,7 +48,7 @@ async def served(*wrappers: BasePipelineWrapper) -> AsyncGenerator[AsyncClient]:
     async with executor.running():
         app = Starlette(
             routes=OpenAIEmbeddings(registry, executor).routes(),
-            middleware=[Middleware(RunIds)],
+            middleware=OPEN,
             exception_handlers=handlers(),
         )
         async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:

@@ -11,7 +11,6 @@ import anyio
 import anyio.to_thread
 import httpx2
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message
 
@@ -35,11 +34,11 @@ from hayserve.protocols.openai_responses.turns import Turns
 from hayserve.runs.everywhere import RunsEverywhere
 from hayserve.runs.execute import Executor
 from hayserve.server.error_responses import handlers
-from hayserve.server.middleware import RunIds
 from hayserve.storage.database import Database
 from hayserve.wrappers.base import BasePipelineWrapper
 from hayserve.wrappers.capabilities import capabilities_of
 from hayserve.wrappers.run_limits import RunLimits
+from protocols.doors import OPEN, entrance
 
 KEEP_SECONDS = 3600.0
 
@@ -73,7 +72,7 @@ class Worker:
         )
         self.app = Starlette(
             routes=self._routes(),
-            middleware=[Middleware(RunIds)],
+            middleware=OPEN,
             exception_handlers=handlers(),
         )
         transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False)
@@ -88,7 +87,9 @@ class Worker:
             shelf=self.shelf,
             agents=AgentRequests(Pauses(self.database, keep_seconds=KEEP_SECONDS)),
         )
-        asking = OpenAIResponses(self.registry, self.executor, maker=self.maker, shelf=self.shelf)
+        asking = OpenAIResponses(
+            self.registry, self.executor, maker=self.maker, shelf=self.shelf, entry=entrance()
+        )
         return [
             *asking.routes(),
             *asking.sockets(),

@@ -16,6 +16,7 @@ from hayserve.protocols.openai_responses import socket as sockets
 from hayserve.protocols.openai_responses.socket import ResponseSocket
 from hayserve.server.middleware import LastAnswers, RunIds
 from hayserve.wrappers.base import BasePipelineWrapper
+from protocols.doors import entrance
 from protocols.openai_responses.paced import Paced, Recalls
 from protocols.openai_responses.serving import frames_in, serving_worker
 from protocols.openai_responses.socket_client import SocketClient, on_socket
@@ -241,7 +242,7 @@ async def test_a_response_of_another_key_cannot_be_continued() -> None:
 
 async def test_what_could_not_be_sent_again_is_not_remembered() -> None:
     async with serving_worker(it=Recalls()) as worker:
-        socket = ResponseSocket(worker.maker, reading=Reading(body=300))
+        socket = ResponseSocket(worker.maker, reading=Reading(body=300), entry=entrance())
         app = Starlette(routes=socket.routes(), middleware=[Middleware(RunIds)])
         async with on_socket(app) as client:
             client.create("it", "x" * 150, store=False)
@@ -468,7 +469,7 @@ async def test_a_mistake_of_the_server_ends_the_connection() -> None:
         async def begin(self, *_: object, **__: object) -> None:
             raise ZeroDivisionError("a mistake")
 
-    socket = ResponseSocket(cast(Any, Mistaken()), reading=Reading())
+    socket = ResponseSocket(cast(Any, Mistaken()), reading=Reading(), entry=entrance())
     client = SocketClient()
     client.create("it")
     with pytest.raises(ExceptionGroup):

@@ -1,7 +1,10 @@
 """`/openapi.json` and `/docs` describe what is served, whatever it is."""
 
 import json
+import re
+from base64 import b64encode
 from collections.abc import Generator, Iterator, Mapping
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -281,6 +284,18 @@ def test_names_of_any_script_are_described() -> None:
     assert "/日本/run" in document["paths"]
     assert "xn--wgv71aRunRequest" in document["components"]["schemas"]
     assert "/日本/run" in page
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_a_browser_runs_nothing_of_the_page_and_shows_it_in_no_frame(path: str) -> None:
+    with serve() as client:
+        answer = client.http.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "frame-ancestors 'none'" in policy
+    [style] = re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL)
+    assert b64encode(sha256(style.encode()).digest()).decode() in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])

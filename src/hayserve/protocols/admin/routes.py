@@ -7,11 +7,12 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from hayserve.access.rules import Rule
 from hayserve.deployments.archive import unpack
 from hayserve.deployments.bundle import too_big
 from hayserve.deployments.deploy import Deployer
 from hayserve.deployments.history import History
-from hayserve.deployments.members import Members
+from hayserve.deployments.members import Members, Worker
 from hayserve.deployments.order import Order
 from hayserve.deployments.registry import Registry
 from hayserve.deployments.rules import Rules
@@ -46,17 +47,25 @@ from hayserve.protocols.admin.schema import (
     number,
     read,
 )
+from hayserve.protocols.allowed import deployments_for, failures_for, may_know, served_for
 from hayserve.protocols.described import BODY, KEPT, Described, DescribedRoute, described_routes
 
 _CHANGES = (*BODY, *KEPT, NameTaken, DeployRefused, TooBusy)
-_STATUS = Described(answers=StatusList, errors=(StorageUnavailable,))
-_STATUS_OF_ONE = Described(answers=StatusOfOne, errors=(NotFound,))
-_UNDEPLOYED = Described(query=UndeployQuery, answers=Change, errors=_CHANGES)
+_STATUS = Described(allows=Rule.SEE, answers=StatusList, errors=(StorageUnavailable,))
+_STATUS_OF_ONE = Described(allows=Rule.SEE, answers=StatusOfOne, errors=(NotFound,))
+_UNDEPLOYED = Described(allows=Rule.DEPLOY, query=UndeployQuery, answers=Change, errors=_CHANGES)
 _ARCHIVE = Described(
-    takes=bytes, takes_as="*/*", query=ArchiveQuery, answers=Change, errors=_CHANGES
+    allows=Rule.DEPLOY,
+    takes=bytes,
+    takes_as="*/*",
+    query=ArchiveQuery,
+    answers=Change,
+    errors=_CHANGES,
 )
-_HISTORY = Described(answers=Past, errors=KEPT)
-_DIFF = Described(query=DiffQuery, answers_as=("text/x-diff",), errors=(InvalidRequest, *KEPT))
+_HISTORY = Described(allows=Rule.DEPLOY, answers=Past, errors=KEPT)
+_DIFF = Described(
+    allows=Rule.DEPLOY, query=DiffQuery, answers_as=("text/x-diff",), errors=(InvalidRequest, *KEPT)
+)
 _SLACK = 1024 * 1024
 _LARGEST_BODY = 65_536
 
@@ -88,15 +97,10 @@ class Admin:
         self._rules = rules
 
     def routes(self) -> list[DescribedRoute]:
+        named = "/deployments/{name}"
         return described_routes(
             ("GET", "/status", self.status, _STATUS),
             ("GET", "/status/{name}", self.status_of, _STATUS_OF_ONE),
-        )
-
-    def guarded_routes(self) -> list[DescribedRoute]:
-        """The routes that change what is served or show its code; a key is asked for on them."""
-        named = "/deployments/{name}"
-        return described_routes(
             ("POST", "/deploy_files", self.deploy_files, _of(DeployFiles)),
             ("POST", "/deploy-yaml", self.deploy_yaml, _of(DeployYaml)),
             ("POST", "/undeploy/{name}", self.undeploy, _UNDEPLOYED),
@@ -107,10 +111,13 @@ class Admin:
             ("GET", f"{named}/diff", self.diff, _DIFF),
         )
 
-    async def status(self, _: Request) -> Response:
-        """List what is served, what could not be loaded with the reason, and the workers."""
-        served = self._registry.deployments()
-        failed = self._registry.failed()
+    async def status(self, request: Request) -> Response:
+        """List what is served, what could not be loaded with the reason, and the workers.
+
+        A key that may not run everything is told of what it may run.
+        """
+        served = deployments_for(request.scope, self._registry)
+        failed = failures_for(request.scope, self._registry)
         workers = await anyio.to_thread.run_sync(self._members.live)
         return JSONResponse(
             {
@@ -123,16 +130,13 @@ class Admin:
                     *map(failed_entry, failed),
                 ],
                 "capabilities": {"execution_enumeration": False},
-                "workers": [
-                    {"node": one.node, "pid": one.pid, "failed": dict(one.failed)}
-                    for one in workers.values()
-                ],
+                "workers": [_worker(one, request) for one in workers.values()],
             }
         )
 
     async def status_of(self, request: Request) -> Response:
         """Say whether a deployment is served."""
-        deployment = self._registry.get(_name(request))
+        deployment = served_for(request.scope, self._registry, _name(request))
         return JSONResponse(
             {
                 "status": "Up!",
@@ -212,12 +216,19 @@ class Admin:
 
 
 def _of(body: type[BaseModel], *, is_optional: bool = False) -> Described:
-    return Described(takes=body, is_optional=is_optional, answers=Change, errors=_CHANGES)
+    return Described(
+        allows=Rule.DEPLOY, takes=body, is_optional=is_optional, answers=Change, errors=_CHANGES
+    )
 
 
 async def _small_body(request: Request) -> bytes:
     refusal = TooLarge(f"The body is larger than {_LARGEST_BODY} bytes.")
     return await read_body(request, most=_LARGEST_BODY, refusal=refusal)
+
+
+def _worker(worker: Worker, request: Request) -> dict[str, Any]:
+    failed = {name: why for name, why in worker.failed.items() if may_know(request.scope, name)}
+    return {"node": worker.node, "pid": worker.pid, "failed": failed}
 
 
 def _name(request: Request) -> str:

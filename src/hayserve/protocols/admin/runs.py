@@ -1,10 +1,13 @@
 """Lists the runs that are alive, and stops one."""
 
 import logging
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hayserve.access.identity import identity_in
+from hayserve.access.rules import Rule
 from hayserve.deployments.registry import Registry
 from hayserve.errors import StorageUnavailable
 from hayserve.protocols.admin.author import author_of
@@ -12,9 +15,12 @@ from hayserve.protocols.admin.objects import CancelledRun, RunList, RunsQuery
 from hayserve.protocols.described import KEPT, Described, DescribedRoute, described_routes
 from hayserve.protocols.json_answer import json_answer
 from hayserve.runs.everywhere import RunsEverywhere
+from hayserve.runs.state import RunState
 
-_LISTED = Described(query=RunsQuery, answers=RunList, errors=(StorageUnavailable,))
-_CANCELLED = Described(answers=CancelledRun, errors=KEPT)
+_LISTED = Described(
+    allows=Rule.RUNS, query=RunsQuery, answers=RunList, errors=(StorageUnavailable,)
+)
+_CANCELLED = Described(allows=Rule.RUNS, answers=CancelledRun, errors=KEPT)
 
 logger = logging.getLogger("hayserve.runs")
 
@@ -31,19 +37,19 @@ class LiveRuns:
         self._runs = runs
         self._registry = registry
 
-    def guarded_routes(self) -> list[DescribedRoute]:
-        """The routes; a key is asked for on them: who calls what is not for everybody."""
+    def routes(self) -> list[DescribedRoute]:
         return described_routes(
             ("GET", "/runs", self.list_runs, _LISTED),
             ("DELETE", "/runs/{id}", self.cancel_run, _CANCELLED),
         )
 
     async def list_runs(self, request: Request) -> Response:
-        """List the runs that are alive on all workers, the oldest first."""
-        found = await self._runs.live(deployment=self._own_name(request))
+        """List the runs that are alive on all workers, the oldest first; to a key its own."""
+        deployment, owner = self._own_name(request), _owner(request)
+        found = await self._runs.live(deployment=deployment, owner=owner)
         return json_answer(
             {
-                "runs": [run.as_fields() for run in found.runs],
+                "runs": [_shown(run) for run in found.runs],
                 "silent_workers": [worker.label for worker in found.silent],
             }
         )
@@ -51,7 +57,9 @@ class LiveRuns:
     async def cancel_run(self, request: Request) -> Response:
         """Stop a run, whichever worker has it."""
         run_id: str = request.path_params["id"]
-        worker = await self._runs.cancel(run_id, reason="an operator cancelled it")
+        owner = _owner(request)
+        who = "an operator" if owner is None else "its caller"
+        worker = await self._runs.cancel(run_id, reason=f"{who} cancelled it", owner=owner)
         author = author_of(request)
         known = {"run_id": run_id, "by": author.by, "from": author.where}
         logger.info("run_cancelled", extra=known)
@@ -62,3 +70,15 @@ class LiveRuns:
         asked = request.query_params.get("deployment")
         found = self._registry.find(asked) if asked is not None else None
         return found.name if found is not None else asked
+
+
+def _owner(request: Request) -> str | None:
+    """Whose runs whoever asks may know of; None for everybody's."""
+    identity = identity_in(request.scope)
+    return None if identity.scopes.is_admin else identity.owner
+
+
+def _shown(run: RunState) -> dict[str, Any]:
+    fields = run.as_fields()
+    del fields["owner"]  # it has a meaning for the server alone
+    return fields

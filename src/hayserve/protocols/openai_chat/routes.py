@@ -9,10 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
+from hayserve.access.identity import owner_of
+from hayserve.access.rules import Rule
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import NotFound, StorageUnavailable
 from hayserve.protocols.agent_request import AgentRequests, Output, chat_outputs
+from hayserve.protocols.allowed import deployments_for
 from hayserve.protocols.call import Call, Reading, RunEndpoint
 from hayserve.protocols.described import (
     EVENTS,
@@ -34,8 +37,7 @@ from hayserve.protocols.openai_chat.schema import ChatRequest, Fields
 from hayserve.protocols.openai_chat.stored import StoredCompletions
 from hayserve.protocols.openai_chat.stored_stream import StoredStream
 from hayserve.protocols.openai_error import failure_before_words
-from hayserve.protocols.openai_request import answers_instead, model_named
-from hayserve.protocols.owner import owner_of
+from hayserve.protocols.openai_request import answers_instead, model_named, model_seen
 from hayserve.protocols.sse import (
     GRACE_SECONDS,
     Encoder,
@@ -47,13 +49,14 @@ from hayserve.runs.live import LiveRun
 from hayserve.wrappers.asked import Resumed
 
 _CREATED = Described(
+    allows=Rule.RUN,
     takes=Fields,
     answers=ChatCompletion,
     answers_as=(JSON, EVENTS),
     errors=(*RUN, StorageUnavailable),
 )
-_MODELS = Described(answers=ModelList)
-_MODEL = Described(answers=Model, errors=(NotFound,))
+_MODELS = Described(allows=Rule.SEE, answers=ModelList)
+_MODEL = Described(allows=Rule.SEE, answers=Model, errors=(NotFound,))
 
 
 class Shelf(Protocol):
@@ -108,7 +111,7 @@ class OpenAIChat:
         outputs = chat_outputs(asked.messages)
         resumed = await self._resumed(call, outputs) if outputs else None
         # From here to the start of the run, nothing may be replaced.
-        deployment = await model_named(self._registry, asked.model)
+        deployment = await model_named(call.scope, self._registry, asked.model)
         call.check_size(body, deployment)
         label = Label(call.run_id, asked.model, created=int(time.time()))
         called = chat_call(given, deployment)
@@ -120,11 +123,11 @@ class OpenAIChat:
             await self._answer(call, asked, live, label=label)
 
     async def _resumed(self, call: Call, outputs: Sequence[Output]) -> Resumed | None:
-        return await self._agents.resumed(outputs, owner=owner_of(call.scope["headers"]))
+        return await self._agents.resumed(outputs, owner=owner_of(call.scope))
 
     async def _with_files(self, call: Call, asked: ChatRequest) -> ChatRequest:
         """The request with the contents of files in place of their ids."""
-        owner = owner_of(call.scope["headers"])
+        owner = owner_of(call.scope)
         filled = await self._shelf.with_contents(asked.messages, owner=owner)
         return asked.with_messages([{**message} for message in filled])
 
@@ -149,11 +152,11 @@ class OpenAIChat:
         await _stream(call, live, storing, scope=scope, send=storing.send)
         await storing.end()  # the client of a run that goes on without it is sent no last message
 
-    async def list_models(self, request: Request) -> Response:  # noqa: ARG002 - what a route calls
+    async def list_models(self, request: Request) -> Response:
         """List the models: every deployment that can chat, under each of its names."""
         models = [
             _model(name, deployment)
-            for deployment in self._registry.deployments()
+            for deployment in deployments_for(request.scope, self._registry)
             if _is_model(deployment)
             for name in deployment.names
         ]
@@ -162,7 +165,7 @@ class OpenAIChat:
     async def retrieve_model(self, request: Request) -> Response:
         """Describe one model."""
         name: str = request.path_params["id"]
-        deployment = await model_named(self._registry, name)
+        deployment = model_seen(request.scope, self._registry, name)
         if not _is_model(deployment):
             raise NotFound(
                 f"{name!r} is no model: it cannot chat.",

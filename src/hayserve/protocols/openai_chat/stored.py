@@ -13,6 +13,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hayserve.access.identity import owner_of
+from hayserve.access.rules import Rule
 from hayserve.errors import InvalidRequest, NotFound
 from hayserve.kept.completions import COMPLETION, Completions
 from hayserve.kept.responses import Kept, Responses
@@ -35,17 +37,20 @@ from hayserve.protocols.openai_chat.objects import (
     CompletionQuery,
 )
 from hayserve.protocols.openai_chat.schema import ChatRequest
-from hayserve.protocols.owner import owner_of
 from hayserve.protocols.pages import Page, PageQuery, asked_in, none_of_these, page, page_of
 
 AT_ONCE = 4
 _NOTE = "metadata["
 _LISTS: ErrorKinds = (InvalidRequest, *KEPT)
-_LISTED = Described(query=CompletionQuery, answers=ChatCompletionPage, errors=_LISTS)
-_GIVEN = Described(answers=ChatCompletion, errors=KEPT)
-_NOTED = Described(takes=Notes, is_optional=True, answers=ChatCompletion, errors=(*BODY, *KEPT))
-_DELETED = Described(answers=Deleted, errors=KEPT)
-_MESSAGES = Described(query=PageQuery, answers=Page, errors=_LISTS)
+_LISTED = Described(
+    allows=Rule.RUN, query=CompletionQuery, answers=ChatCompletionPage, errors=_LISTS
+)
+_GIVEN = Described(allows=Rule.RUN, answers=ChatCompletion, errors=KEPT)
+_NOTED = Described(
+    allows=Rule.RUN, takes=Notes, is_optional=True, answers=ChatCompletion, errors=(*BODY, *KEPT)
+)
+_DELETED = Described(allows=Rule.RUN, answers=Deleted, errors=KEPT)
+_MESSAGES = Described(allows=Rule.RUN, query=PageQuery, answers=Page, errors=_LISTS)
 
 T = TypeVar("T")
 
@@ -92,7 +97,7 @@ class StoredCompletions:
         """
         kept = Kept(
             id=completion["id"],
-            owner=owner_of(call.scope["headers"]),
+            owner=owner_of(call.scope),
             run=call.run_id,
             worker=self._worker,
             previous=None,
@@ -109,7 +114,7 @@ class StoredCompletions:
         asked = asked_in(query, order="asc")
         some = partial(
             self._completions.some,
-            owner_of(request.headers.raw),
+            owner_of(request.scope),
             wanted=_Wanted(query),
             limit=asked.limit + 1,
             is_ascending=asked.is_ascending,
@@ -128,7 +133,7 @@ class StoredCompletions:
         """Replace what is noted of a completion."""
         notes = notes_in(await json_object(request, self._reading))
         id_ = request.path_params["completion_id"]
-        note = partial(self._completions.note, id_, notes, owner=owner_of(request.headers.raw))
+        note = partial(self._completions.note, id_, notes, owner=owner_of(request.scope))
         noted = await self._call(note)
         if noted is None:
             raise _not_kept(id_)
@@ -147,9 +152,7 @@ class StoredCompletions:
 
     async def _kept(self, request: Request) -> Kept:
         id_: str = request.path_params["completion_id"]
-        kept = await self._call(
-            partial(self._responses.find, id_, owner=owner_of(request.headers.raw))
-        )
+        kept = await self._call(partial(self._responses.find, id_, owner=owner_of(request.scope)))
         if kept is None or kept.body["object"] != COMPLETION:
             raise _not_kept(id_)
         return kept

@@ -7,6 +7,7 @@ from functools import partial
 
 import anyio.to_thread
 
+from hayserve.access.rules import Rule
 from hayserve.deployments.registry import Registry
 from hayserve.protocols.call import Call, Reading, RunEndpoint
 from hayserve.protocols.described import RUN, Described, DescribedRoute, openai_routes
@@ -19,7 +20,7 @@ from hayserve.runs.execute import Executor
 
 # More embeddings than these are written in a thread, because that takes its time.
 FEW = 16
-_CREATED = Described(takes=EmbeddingsRequest, answers=EmbeddingList, errors=RUN)
+_CREATED = Described(allows=Rule.RUN, takes=EmbeddingsRequest, answers=EmbeddingList, errors=RUN)
 
 
 class OpenAIEmbeddings:
@@ -45,7 +46,7 @@ class OpenAIEmbeddings:
         """Embed a text, or a list of texts."""
         body = await call.json(any_mb=self._registry.most_body_mb)
         asked = read_request(body)
-        deployment = await model_named(self._registry, asked.model)
+        deployment = await model_named(call.scope, self._registry, asked.model)
         call.check_size(body, deployment)
         live = call.start(self._executor, deployment, embedding_call(asked, deployment))
         events = await while_connected(call.receive, live, live.all_events)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hayserve.access.identity import owner_of
+from hayserve.access.rules import Rule
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidRequest, NotFound, StorageUnavailable
 from hayserve.events import Usage
@@ -26,7 +28,6 @@ from hayserve.protocols.openai_responses.making import Maker
 from hayserve.protocols.openai_responses.objects import CompactionObject
 from hayserve.protocols.openai_responses.response_object import item_key, response_id, usage_of
 from hayserve.protocols.openai_responses.schema import MOST_ITEMS
-from hayserve.protocols.owner import owner_of
 
 
 class CompactRequest(BaseModel):
@@ -40,6 +41,7 @@ class CompactRequest(BaseModel):
 
 
 _COMPACTED = Described(
+    allows=Rule.RUN,
     takes=CompactRequest,
     answers=CompactionObject,
     errors=(*BODY, NotFound, StorageUnavailable),
@@ -70,7 +72,7 @@ class Compaction:
         """Make one item of a conversation, besides the messages of its user."""
         body = await call.json(any_mb=self._registry.most_body_mb)
         asked = _asked_in(body)
-        call.check_size(body, await model_named(self._registry, asked.model))
+        call.check_size(body, await model_named(call.scope, self._registry, asked.model))
         items = await opened(await self._said(call, asked))
         if not items:
             raise InvalidRequest(
@@ -95,7 +97,7 @@ class Compaction:
         own = kept_items(sent, run_id=call.run_id)
         if asked.previous_response_id is None:
             return own
-        owner = owner_of(call.scope["headers"])
+        owner = owner_of(call.scope)
         return [*await self._maker.before(asked.previous_response_id, owner=owner), *own]
 
 

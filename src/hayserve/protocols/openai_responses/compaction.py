@@ -15,6 +15,7 @@ import orjson
 
 from hayserve.errors import InvalidRequest, TooLarge
 from hayserve.protocols.json_bytes import to_json
+from hayserve.protocols.json_object import is_deeper
 from hayserve.protocols.openai_responses.kept_items import kept_items
 
 Item: TypeAlias = Mapping[str, Any]
@@ -120,7 +121,7 @@ def _items_in(data: bytes) -> list[Item]:
         items: object = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise _broken() from error
-    if not isinstance(items, list):
+    if not isinstance(items, list) or is_deeper(cast(object, items)):
         raise _broken()
     if not all(isinstance(item, dict) for item in cast(list[object], items)):
         raise _broken()

@@ -12,6 +12,8 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hayserve.access.identity import owner_of
+from hayserve.access.rules import Rule
 from hayserve.errors import InvalidRequest, NotFound
 from hayserve.kept.conversations import Conversation
 from hayserve.protocols.call import Reading
@@ -35,19 +37,24 @@ from hayserve.protocols.openai_responses.objects import (
     NewItems,
 )
 from hayserve.protocols.openai_responses.turns import Turns, not_kept
-from hayserve.protocols.owner import owner_of
 from hayserve.protocols.pages import Page, PageQuery, page, page_of
 
 _CHANGES = (*BODY, *KEPT)
 _MADE = Described(
-    takes=NewConversation, is_optional=True, answers=ConversationObject, errors=_CHANGES
+    allows=Rule.RUN,
+    takes=NewConversation,
+    is_optional=True,
+    answers=ConversationObject,
+    errors=_CHANGES,
 )
-_GIVEN = Described(answers=ConversationObject, errors=KEPT)
-_NOTED = Described(takes=Notes, is_optional=True, answers=ConversationObject, errors=_CHANGES)
-_DELETED = Described(answers=Deleted, errors=KEPT)
-_LISTED = Described(query=PageQuery, answers=Page, errors=(InvalidRequest, *KEPT))
-_ADDED = Described(takes=NewItems, is_optional=True, answers=Page, errors=_CHANGES)
-_GIVEN_ITEM = Described(answers=ItemObject, errors=KEPT)
+_GIVEN = Described(allows=Rule.RUN, answers=ConversationObject, errors=KEPT)
+_NOTED = Described(
+    allows=Rule.RUN, takes=Notes, is_optional=True, answers=ConversationObject, errors=_CHANGES
+)
+_DELETED = Described(allows=Rule.RUN, answers=Deleted, errors=KEPT)
+_LISTED = Described(allows=Rule.RUN, query=PageQuery, answers=Page, errors=(InvalidRequest, *KEPT))
+_ADDED = Described(allows=Rule.RUN, takes=NewItems, is_optional=True, answers=Page, errors=_CHANGES)
+_GIVEN_ITEM = Described(allows=Rule.RUN, answers=ItemObject, errors=KEPT)
 
 
 class ConversationRoutes:
@@ -80,9 +87,7 @@ class ConversationRoutes:
         """Begin a conversation, perhaps with items."""
         body = await json_object(request, self._reading)
         key = secrets.token_hex(12)
-        made = Conversation(
-            f"conv_{key}", owner_of(request.headers.raw), notes_in(body), time.time()
-        )
+        made = Conversation(f"conv_{key}", owner_of(request.scope), notes_in(body), time.time())
         items = kept_items(_items(body), run_id=key)
         await self._turns.call(partial(self._turns.kept.add, made, items))
         return json_answer(_object(made))
@@ -114,7 +119,7 @@ class ConversationRoutes:
         id_ = request.path_params["conversation_id"]
         sent = _items(await json_object(request, self._reading))
         items = kept_items(sent, run_id=secrets.token_hex(12))
-        append = partial(self._turns.kept.append, id_, items, owner=owner_of(request.headers.raw))
+        append = partial(self._turns.kept.append, id_, items, owner=owner_of(request.scope))
         kept = await self._turns.call(append)
         if kept is None:
             raise not_kept(id_)
@@ -132,7 +137,7 @@ class ConversationRoutes:
 
     async def _found(self, request: Request) -> Conversation:
         id_ = request.path_params["conversation_id"]
-        return await self._turns.find(id_, owner=owner_of(request.headers.raw))
+        return await self._turns.find(id_, owner=owner_of(request.scope))
 
     async def _items_of(self, request: Request) -> list[Item]:
         found = await self._found(request)

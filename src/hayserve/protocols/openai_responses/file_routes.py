@@ -9,6 +9,8 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from hayserve.access.identity import owner_of
+from hayserve.access.rules import Rule
 from hayserve.errors import InvalidRequest
 from hayserve.kept.files import File
 from hayserve.protocols.described import (
@@ -26,13 +28,14 @@ from hayserve.protocols.openai_responses.objects import (
     FileQuery,
 )
 from hayserve.protocols.openai_responses.shelf import Shelf
-from hayserve.protocols.owner import owner_of
 from hayserve.protocols.pages import page
 
-_LISTED = Described(query=FileQuery, answers=FilePage, errors=(InvalidRequest, *KEPT))
-_GIVEN = Described(answers=FileObject, errors=KEPT)
-_DELETED = Described(answers=Deleted, errors=KEPT)
-_CONTENT = Described(answers_as=("*/*",), errors=KEPT)
+_LISTED = Described(
+    allows=Rule.RUN, query=FileQuery, answers=FilePage, errors=(InvalidRequest, *KEPT)
+)
+_GIVEN = Described(allows=Rule.RUN, answers=FileObject, errors=KEPT)
+_DELETED = Described(allows=Rule.RUN, answers=Deleted, errors=KEPT)
+_CONTENT = Described(allows=Rule.RUN, answers_as=("*/*",), errors=KEPT)
 
 
 class FileRoutes:
@@ -56,7 +59,7 @@ class FileRoutes:
 
     async def list_files(self, request: Request) -> Response:
         """List the files, the newest first."""
-        files = await self._shelf.owned(owner_of(request.headers.raw))
+        files = await self._shelf.owned(owner_of(request.scope))
         purpose = request.query_params.get("purpose")
         wanted = [file_object(file) for file in files if purpose in (None, file.purpose)]
         return json_answer(
@@ -70,7 +73,7 @@ class FileRoutes:
     async def delete_file(self, request: Request) -> Response:
         """Delete a file."""
         id_ = request.path_params["file_id"]
-        await self._shelf.delete(id_, owner=owner_of(request.headers.raw))
+        await self._shelf.delete(id_, owner=owner_of(request.scope))
         return json_answer({"id": id_, "object": "file", "deleted": True})
 
     async def retrieve_file_content(self, request: Request) -> Response:
@@ -86,9 +89,7 @@ class FileRoutes:
         return StreamingResponse(content, media_type=file.media_type, headers=headers)
 
     async def _found(self, request: Request) -> File:
-        return await self._shelf.find(
-            request.path_params["file_id"], owner=owner_of(request.headers.raw)
-        )
+        return await self._shelf.find(request.path_params["file_id"], owner=owner_of(request.scope))
 
 
 def file_object(file: File) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidInput, InvalidRequest, NotCapable, Problem, WrapperFailed
 from hayserve.events import Event, RunFinished
+from hayserve.protocols.allowed import Scope
 from hayserve.protocols.openai_error import failure_of
 from hayserve.protocols.openai_request import model_named, problems_in, said_of
 from hayserve.protocols.openai_responses.schema import StoredFile
@@ -42,14 +43,14 @@ class Sent(NamedTuple):
     keep_seconds: float | None
 
 
-async def taker_of(registry: Registry, *, model: str) -> Deployment:
+async def taker_of(scope: Scope, registry: Registry, *, model: str) -> Deployment:
     """The deployment that an upload is for.
 
     Raises:
         NotFound: There is none of that name.
         NotCapable: It does not take files.
     """
-    deployment = await model_named(registry, model)
+    deployment = await model_named(scope, registry, model)
     if deployment.can.upload is None:
         raise NotCapable(
             f"{deployment.name!r} does not take files.",

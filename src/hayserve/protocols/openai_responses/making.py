@@ -13,6 +13,7 @@ from typing import NamedTuple
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
+from hayserve.access.identity import owner_of
 from hayserve.deployments.registry import Registry
 from hayserve.errors import InvalidRequest, NotFound, PreviousNotFound
 from hayserve.events import Event
@@ -37,7 +38,6 @@ from hayserve.protocols.openai_responses.response_object import Response, new_re
 from hayserve.protocols.openai_responses.schema import ResponseRequest
 from hayserve.protocols.openai_responses.shelf import Shelf
 from hayserve.protocols.openai_responses.turns import Turns
-from hayserve.protocols.owner import owner_of
 from hayserve.protocols.sse import GRACE_SECONDS, Encoder, Leaving, Source, while_connected
 from hayserve.runs.execute import Executor
 from hayserve.runs.live import LiveRun
@@ -249,7 +249,7 @@ class Maker:
         remembered: Remembered | None = None,
     ) -> AsyncGenerator[Making]:
         """A response whose run is started; its turn is given back if the block raises."""
-        deployment = await model_named(self._registry, asked.model)
+        deployment = await model_named(call.scope, self._registry, asked.model)
         call.check_size(body, deployment)
         kept = self._kept(call, asked)
         async with self._turns.given_back(kept.conversation, kept.id):
@@ -278,7 +278,7 @@ class Maker:
         response = new_response(asked.model_dump(), run_id=call.run_id, created_at=int(time.time()))
         return Kept(
             id=response["id"],
-            owner=owner_of(call.scope["headers"]),
+            owner=owner_of(call.scope),
             run=call.run_id,
             worker=self._keeper.worker,
             previous=asked.previous_response_id,
@@ -304,13 +304,13 @@ class Maker:
     async def _started(
         self, call: Call, asked: ResponseRequest, *, sent: Sequence[Item], earlier: Sequence[Item]
     ) -> LiveRun:
-        owner = owner_of(call.scope["headers"])
+        owner = owner_of(call.scope)
         items = await opened([*earlier, *sent])
         _check_outputs(sent, items)
         items = await self._shelf.with_contents(items, owner=owner)
         resumed = await self._agents.resumed(item_outputs(items), owner=owner)
         # Once more: from here to the start of the run, nothing may be replaced.
-        deployment = await model_named(self._registry, asked.model)
+        deployment = await model_named(call.scope, self._registry, asked.model)
         called = response_call(asked, deployment, items)
         body = agent_body(asked)
         wishes = self._agents.asked(call, deployment, body=body, resumed=resumed)

@@ -1,8 +1,10 @@
 """The endpoints of the Responses API and of the Files API."""
 
 from starlette.datastructures import FormData
-from starlette.routing import WebSocketRoute
 
+from hayserve.access.entry import Entry
+from hayserve.access.identity import owner_of
+from hayserve.access.rules import Rule
 from hayserve.deployments.registry import Registry
 from hayserve.errors import StorageUnavailable, TurnTaken
 from hayserve.kept.files import File
@@ -14,6 +16,7 @@ from hayserve.protocols.described import (
     RUN,
     Described,
     DescribedRoute,
+    RuledSocket,
     openai_routes,
 )
 from hayserve.protocols.form import form_in
@@ -39,17 +42,18 @@ from hayserve.protocols.openai_responses.objects import (
 from hayserve.protocols.openai_responses.schema import ResponseRequest
 from hayserve.protocols.openai_responses.shelf import Shelf
 from hayserve.protocols.openai_responses.socket import ResponseSocket
-from hayserve.protocols.owner import owner_of
 from hayserve.protocols.sse import EventStreamResponse, while_connected
 from hayserve.runs.execute import Executor
 
 _CREATED = Described(
+    allows=Rule.RUN,
     takes=ResponseRequest,
     answers=ResponseObject,
     answers_as=(JSON, EVENTS),
     errors=(*RUN, TurnTaken, StorageUnavailable),
 )
 _UPLOADED = Described(
+    allows=Rule.RUN,
     takes=UploadForm,
     takes_as=FORM,
     query=UploadQuery,
@@ -76,9 +80,11 @@ class OpenAIResponses:
         *,
         maker: Maker,
         shelf: Shelf,
+        entry: Entry,
         reading: Reading | None = None,
     ) -> None:
         self._registry = registry
+        self._entry = entry
         self._executor = executor
         self._shelf = shelf
         self._maker = maker
@@ -93,9 +99,9 @@ class OpenAIResponses:
         )
         return [*own, *Compaction(self._registry, self._maker, reading=self._reading).routes()]
 
-    def sockets(self) -> list[WebSocketRoute]:
+    def sockets(self) -> list[RuledSocket]:
         """Where responses are asked for over WebSocket."""
-        return ResponseSocket(self._maker, reading=self._reading).routes()
+        return ResponseSocket(self._maker, reading=self._reading, entry=self._entry).routes()
 
     async def create_response(self, call: Call) -> None:
         """Ask a model for a response, at once, as a stream or in the background."""
@@ -132,7 +138,7 @@ class OpenAIResponses:
         sent = upload_in(form)
         return await self._shelf.take(
             sent.file,
-            owner=owner_of(call.scope["headers"]),
+            owner=owner_of(call.scope),
             name=sent.file.filename or "file",
             purpose=sent.purpose,
             media_type=sent.file.content_type,
@@ -142,7 +148,7 @@ class OpenAIResponses:
     async def _hand_over(self, call: Call, form: FormData, *, model: str) -> None:
         upload = await read_upload(form)
         # Not before all is read: from here to the start of the run, nothing may be replaced.
-        deployment = await taker_of(self._registry, model=model)
+        deployment = await taker_of(call.scope, self._registry, model=model)
         call.check_upload(upload.content, deployment)
         live = call.start(self._executor, deployment, (upload_method(upload, deployment), {}))
         events = await while_connected(call.receive, live, live.all_events)

@@ -10,13 +10,16 @@ from typing import Any, cast
 
 import anyio
 import orjson
-from starlette.routing import WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from hayserve.access.entry import Entry, drop_bill
+from hayserve.access.rules import Rule
 from hayserve.errors import HayserveError, InvalidRequest, NotReady, TooBusy
 from hayserve.protocols.call import Call, Reading
+from hayserve.protocols.described import RuledSocket
 from hayserve.protocols.json_bytes import to_json
+from hayserve.protocols.json_object import MOST_LEVELS, is_deeper
 from hayserve.protocols.line import EXTENSION, Line
 from hayserve.protocols.openai_error import error_object
 from hayserve.protocols.openai_responses.decode import decode
@@ -49,21 +52,26 @@ class ResponseSocket:
     Args:
         maker: Has the responses made.
         reading: How much of a request is read.
+        entry: Lets runs begin.
     """
 
-    def __init__(self, maker: Maker, *, reading: Reading) -> None:
+    def __init__(self, maker: Maker, *, reading: Reading, entry: Entry) -> None:
         self._maker = maker
         self._reading = reading
+        self._entry = entry
 
-    def routes(self) -> list[WebSocketRoute]:
+    def routes(self) -> list[RuledSocket]:
         return [
-            WebSocketRoute(path, self, name="response_socket")
+            RuledSocket(path, self, allows=Rule.RUN, name="response_socket")
             for path in ("/v1/responses", "/responses")
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await WebSocket(scope, receive, send).accept()
-        await Connection(self._maker, scope, receive, send=send, reading=self._reading).serve()
+        connection = Connection(
+            self._maker, scope, receive, send=send, reading=self._reading, entry=self._entry
+        )
+        await connection.serve()
 
 
 class _Alone:
@@ -81,12 +89,21 @@ class Connection:
         receive: The connection's.
         send: The connection's.
         reading: How much of a request is read.
+        entry: Lets runs begin.
     """
 
     def __init__(
-        self, maker: Maker, scope: Scope, receive: Receive, *, send: Send, reading: Reading
+        self,
+        maker: Maker,
+        scope: Scope,
+        receive: Receive,
+        *,
+        send: Send,
+        reading: Reading,
+        entry: Entry,
     ) -> None:
         self._maker = maker
+        self._entry = entry
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -149,7 +166,12 @@ class Connection:
         asked = decode(to_json({**event, "stream": True}))
         scope = {**self._scope, "state": {**self._scope["state"], "run_id": run_id}}
         call = Call(scope, self._receive, self._send, reading=self._reading)
-        self._making = await self._maker.begin(call, asked, body=content, remembered=self._newest)
+        await self._entry.open_again(scope)
+        try:
+            making = await self._maker.begin(call, asked, body=content, remembered=self._newest)
+        finally:
+            drop_bill(scope)
+        self._making = making
         try:
             stream = await self._making.opened()
             try:
@@ -224,6 +246,8 @@ def _event_in(content: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         hint = f"Send an object with the type {CREATE!r}."
         raise InvalidRequest(f"The message is not JSON: {error}.", hint=hint) from error
+    if is_deeper(event):
+        raise InvalidRequest(f"The message goes deeper than {MOST_LEVELS} levels.")
     said = cast(dict[str, Any], event if isinstance(event, dict) else {})
     if (kind := said.pop("type", None)) != CREATE:
         raise InvalidRequest(

@@ -9,6 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hayserve.access.identity import owner_of
+from hayserve.access.rules import Rule
 from hayserve.errors import InvalidRequest
 from hayserve.events import Closing, Event
 from hayserve.kept.responses import Kept
@@ -26,19 +28,19 @@ from hayserve.protocols.openai_responses.done import ThenDone
 from hayserve.protocols.openai_responses.keeper import Keeper
 from hayserve.protocols.openai_responses.log import AsItIs
 from hayserve.protocols.openai_responses.objects import ResponseObject, ResponseQuery
-from hayserve.protocols.owner import owner_of
 from hayserve.protocols.pages import Page, PageQuery, number_in, page
 from hayserve.protocols.sse import EventStreamResponse
 
 _GIVEN = Described(
+    allows=Rule.RUN,
     query=ResponseQuery,
     answers=ResponseObject,
     answers_as=(JSON, EVENTS),
     errors=(InvalidRequest, *KEPT),
 )
-_DELETED = Described(answers=Deleted, errors=KEPT)
-_CANCELLED = Described(answers=ResponseObject, errors=(InvalidRequest, *KEPT))
-_LISTED = Described(query=PageQuery, answers=Page, errors=(InvalidRequest, *KEPT))
+_DELETED = Described(allows=Rule.RUN, answers=Deleted, errors=KEPT)
+_CANCELLED = Described(allows=Rule.RUN, answers=ResponseObject, errors=(InvalidRequest, *KEPT))
+_LISTED = Described(allows=Rule.RUN, query=PageQuery, answers=Page, errors=(InvalidRequest, *KEPT))
 
 
 class StoredResponses:
@@ -76,7 +78,7 @@ class StoredResponses:
     async def delete_response(self, request: Request) -> Response:
         """Delete a response."""
         id_ = request.path_params["response_id"]
-        await self._keeper.delete(id_, owner=owner_of(request.headers.raw))
+        await self._keeper.delete(id_, owner=owner_of(request.scope))
         return json_answer({"id": id_, "object": "response", "deleted": True})
 
     async def cancel_response(self, request: Request) -> Response:
@@ -97,7 +99,7 @@ class StoredResponses:
 
     async def _kept(self, request: Request) -> Kept:
         return await self._keeper.find(
-            request.path_params["response_id"], owner=owner_of(request.headers.raw)
+            request.path_params["response_id"], owner=owner_of(request.scope)
         )
 
 

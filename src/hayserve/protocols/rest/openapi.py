@@ -12,11 +12,19 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from hayserve.access.rules import Rule
 from hayserve.deployments.registry import Registry
-from hayserve.protocols.described import DescribedRoute
+from hayserve.protocols.allowed import Scope, deployments_for
+from hayserve.protocols.described import DescribedRoute, RuledRoute
 from hayserve.protocols.rest.components import Components
 from hayserve.protocols.rest.operations import operation_of, run_operation
-from hayserve.protocols.rest.page import page_of
+from hayserve.protocols.rest.page import POLICY, page_of
+
+# Source: https://spec.openapis.org/oas/v3.1.0#security-scheme-object
+_KEYS: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key, or a token."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key."},
+}
 
 
 class OpenAPI:
@@ -37,25 +45,30 @@ class OpenAPI:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/openapi.json", self.document, methods=["GET"]),
-            Route("/docs", self.page, methods=["GET"]),
-            Route("/redoc", self.page, methods=["GET"]),
+            RuledRoute("/openapi.json", self.document, method="GET", allows=Rule.SEE),
+            RuledRoute("/docs", self.page, method="GET", allows=Rule.SEE),
+            RuledRoute("/redoc", self.page, method="GET", allows=Rule.SEE),
         ]
 
     async def document(self, request: Request) -> Response:
         """The OpenAPI 3.1 description of everything that is served."""
-        described = self.describe(root_path=request.scope.get("root_path", ""))
+        described = self.describe(request.scope)
         # In ASCII, which can carry what is not valid Unicode.
         return Response(json.dumps(described), media_type="application/json")
 
     async def page(self, request: Request) -> Response:
         """This page."""
         root_path: str = request.scope.get("root_path", "")
-        page = page_of(self.describe(root_path=root_path), root_path=root_path)
-        return HTMLResponse(page.encode(errors="replace"))
+        page = page_of(self.describe(request.scope), root_path=root_path)
+        headers = {"content-security-policy": POLICY, "x-content-type-options": "nosniff"}
+        return HTMLResponse(page.encode(errors="replace"), headers=headers)
 
-    def describe(self, *, root_path: str = "") -> dict[str, Any]:
-        """The whole document, as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0)."""
+    def describe(self, scope: Scope) -> dict[str, Any]:
+        """The whole document for who has sent a request, as OpenAPI 3.1.
+
+        Source: https://spec.openapis.org/oas/v3.1.0
+        """
+        root_path: str = scope.get("root_path", "")
         paths: dict[str, dict[str, Any]] = {}
         components = Components()
         ids: set[str] = set()
@@ -65,17 +78,19 @@ class OpenAPI:
                 operation["operationId"] += "_alias"
             ids.add(route.name)
             paths.setdefault(_path(route), {})[route.method.lower()] = operation
-        for deployment in self._registry.deployments():
+        for deployment in deployments_for(scope, self._registry):
             if deployment.can.signature is None:
                 continue
             operation = run_operation(deployment, components)
             for name in deployment.names:
                 paths[f"/{name}/run"] = {"post": {**operation, "operationId": f"{name}_run"}}
-        document = {
+        document: dict[str, Any] = {
             "openapi": "3.1.0",
             "info": {"title": "hayserve", "version": self._version},
             "paths": paths,
-            "components": {"schemas": components.schemas},
+            "components": {"schemas": components.schemas, "securitySchemes": _KEYS},
+            # Where running needs no key, no key may be shown.
+            "security": [*({name: []} for name in _KEYS), {}],
         }
         return {**document, "servers": [{"url": root_path}]} if root_path else document
 

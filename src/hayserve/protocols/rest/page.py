@@ -1,13 +1,22 @@
 """Shows a description to people: a page that loads nothing."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from html import escape
 from typing import Any
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}"
     "pre{background:#f4f4f4;padding:.75rem;overflow:auto}h2{font-size:1.05rem;margin-top:2rem}"
+)
+
+# Nothing is loaded, nothing is run, and no other page can have this one in a frame.
+# Source: https://www.w3.org/TR/CSP3/
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
+    "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 

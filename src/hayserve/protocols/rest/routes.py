@@ -5,13 +5,15 @@ from functools import partial
 from typing import Any
 
 from starlette.responses import Response
-from starlette.routing import Route
 
+from hayserve.access.rules import Rule
 from hayserve.deployments.deployment import Deployment
 from hayserve.deployments.registry import Registry
 from hayserve.errors import WrapperFailed
 from hayserve.events import Event, RunFinished, StreamOpened
+from hayserve.protocols.allowed import deployment_for
 from hayserve.protocols.call import Call, Reading, RunEndpoint
+from hayserve.protocols.described import RuledRoute
 from hayserve.protocols.rest.decode import read_form, served_by
 from hayserve.protocols.rest.encode import SSEEncoder, TextEncoder, error_of
 from hayserve.protocols.sse import GRACE_SECONDS, EventStreamResponse, while_connected
@@ -40,12 +42,14 @@ class Rest:
         self._executor = executor
         self._run = RunEndpoint(self.run, reading or Reading())
 
-    def routes(self) -> list[Route]:
-        return [Route("/{name}/run", self._run, methods=["POST"], name="run")]
+    def routes(self) -> list[RuledRoute]:
+        return [RuledRoute("/{name}/run", self._run, method="POST", allows=Rule.RUN, name="run")]
 
     async def run(self, call: Call) -> None:
         """Run a deployment."""
-        deployment = await self._registry.for_run(call.scope["path_params"]["name"])
+        deployment = await deployment_for(
+            call.scope, self._registry, call.scope["path_params"]["name"]
+        )
         # From before its body is read to the end of the answer: a response that a wrapper made may
         # read its files as it is sent.
         with deployment.uses.held():

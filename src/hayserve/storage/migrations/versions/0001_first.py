@@ -18,9 +18,12 @@ def upgrade() -> None:
     _pauses()
     _conversations()
     _uploads()
+    _access()
+    _budgets()
 
 
 def downgrade() -> None:
+    _drop_access()
     _drop_what_is_kept()
     op.drop_index(op.f("ix_kept_answers_expires_at"), table_name="kept_answers")
     op.drop_table("kept_answers")
@@ -38,6 +41,14 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_changes_name"), table_name="changes")
     op.drop_table("changes")
     op.drop_table("bundles")
+
+
+def _drop_access() -> None:
+    op.drop_table("usage")
+    op.drop_table("shares")
+    op.drop_index(op.f("ix_keys_version"), table_name="keys")
+    op.drop_index(op.f("ix_keys_name"), table_name="keys")
+    op.drop_table("keys")
 
 
 def _drop_what_is_kept() -> None:
@@ -313,4 +324,52 @@ def _uploads() -> None:
             ["file"], ["files.id"], name=op.f("fk_file_pieces_file"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("file", "number", name=op.f("pk_file_pieces")),
+    )
+
+
+def _access() -> None:
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("old_digest", sa.String(length=64), nullable=False),
+        sa.Column("old_until", sa.Float(), nullable=False),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("budget", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=True),
+        sa.Column("revoked_at", sa.Float(), nullable=True),
+        sa.Column("last_used_at", sa.Float(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_keys")),
+    )
+    op.create_index(op.f("ix_keys_name"), "keys", ["name"], unique=False)
+    op.create_index(op.f("ix_keys_version"), "keys", ["version"], unique=False)
+
+
+def _budgets() -> None:
+    op.create_table(
+        "shares",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("window", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("used", sa.Float(), nullable=False),
+        sa.Column("spare", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("key", "kind", "window", "worker", name=op.f("pk_shares")),
+    )
+    op.create_table(
+        "usage",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("deployment", sa.String(length=200), nullable=False),
+        sa.Column("caller", sa.Text(), nullable=False),
+        sa.Column("runs", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "owner", "deployment", name=op.f("pk_usage")),
     )

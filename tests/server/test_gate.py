@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from starlette.testclient import WebSocketDenialResponse
+from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from hayserve.server.guard import ForeignPages
+from hayserve.access.entry import ASK_AGAIN
+from hayserve.access.identity import GUEST, IDENTITY, Identity
+from hayserve.server.callers import Callers, Door
+from hayserve.server.gate import Gate
 from server.serving import HELLO, Server, put, serving
 
 
@@ -32,7 +36,7 @@ def test_without_a_key_nobody_deploys(server: Server) -> None:
     refused = server.http.post("/deploy_files", json={})
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == "Bearer"
-    assert refused.json()["detail"] == "Deploying needs this server's local key."
+    assert refused.json()["detail"] == "This needs a key."
     assert server.http.post("/deploy-yaml", json={}).status_code == 401
     assert server.http.post("/undeploy/a").status_code == 401
     assert server.http.get("/status").status_code == 200
@@ -141,13 +145,18 @@ def connects(server: Server, **headers: str) -> int:
 def test_pages_of_other_origins_open_no_websockets(
     tmp_path: Path, *, origin: str, host: str, status: int
 ) -> None:
-    with serving(tmp_path, insecure=False) as server:
+    # What the test client calls the server whenever it opens a WebSocket.
+    with serving(tmp_path, insecure=False, open_hosts=["testserver"]) as server:
         assert connects(server, origin=origin, host=host) == status
-        assert connects(server, host=host) == 101
+        assert connects(server, host="localhost") == 101
 
 
 def test_pages_that_cors_lets_call_open_websockets_too(tmp_path: Path) -> None:
-    with serving(tmp_path, insecure=False, cors_allow_origins=["https://a.example"]) as server:
+    settings: dict[str, Any] = {
+        "cors_allow_origins": ["https://a.example"],
+        "open_hosts": ["testserver"],
+    }
+    with serving(tmp_path, insecure=False, **settings) as server:
         assert connects(server, origin="https://a.example") == 101
         assert connects(server, origin="https://b.example") == 403
 
@@ -166,7 +175,8 @@ async def test_a_web_server_that_can_only_close_a_handshake_does_that() -> None:
         sent.append(message)
 
     scope: Scope = {"type": "websocket", "headers": [(b"origin", b"https://evil.example")]}
-    await ForeignPages(app, lambda _: False)(scope, receive, send)
+    callers = Callers(lambda _: GUEST, door=Door())
+    await Gate(app, callers, lambda _: False)(scope, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
@@ -198,3 +208,75 @@ def test_pages_that_cors_lets_call_may_still_not_deploy(tmp_path: Path) -> None:
             "authorization": f"Bearer {server.settings.key_file.read_text()}",
         }
         assert deploy(server, **headers) == 403
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        [(b"host", b"localhost"), (b"host", b"evil.example")],
+        [(b"host", b"evil.example"), (b"host", b"localhost")],
+        [(b"host", b"localhost"), (b"origin", b"null"), (b"origin", b"http://localhost")],
+        [(b"host", b"localhost"), (b"authorization", b"Bearer a"), (b"authorization", b"Bearer b")],
+        [(b"host", b"localhost"), (b"x-api-key", b"a"), (b"x-api-key", b"a")],
+    ],
+)
+def test_what_would_have_two_meanings_is_refused(
+    tmp_path: Path, twice: list[tuple[bytes, bytes]]
+) -> None:
+    put(tmp_path / "pipelines" / "it")
+    with serving(tmp_path, insecure=False) as server:
+        answer = server.http.post("/it/run", json={}, headers=twice)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "A request has one Host, and at most one Origin and one key."
+
+
+@pytest.mark.parametrize(
+    ("client", "open_hosts", "status"),
+    [
+        ("127.0.0.1", [], 200),
+        ("::1", [], 200),
+        ("203.0.113.7", [], 403),  # a proxy on this machine calls the server localhost
+        ("2001:db8::7", [], 403),
+        ("203.0.113.7", ["localhost"], 200),
+    ],
+)
+def test_who_calls_from_afar_through_a_proxy_is_not_here(
+    tmp_path: Path, *, client: str, open_hosts: list[str], status: int
+) -> None:
+    put(tmp_path / "pipelines" / "it")
+    with serving(tmp_path, insecure=False, open_hosts=open_hosts) as server:
+        from_there = TestClient(server.http.app, "http://localhost", client=(client, 4711))
+        assert from_there.post("/it/run", json={}).status_code == status
+
+
+class NewTokens:
+    """Knows no token before it was asked about."""
+
+    def known(self, token: str) -> Identity | None:
+        return None
+
+    async def find(self, token: str) -> Identity | None:
+        return GUEST
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("shown", ["", "Bearer a.b.c"])
+async def test_who_has_opened_a_websocket_can_be_asked_about_again(shown: str) -> None:
+    states: list[dict[str, Any]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        states.append(scope["state"])
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        raise AssertionError
+
+    headers = [(b"host", b"localhost"), (b"authorization", shown.encode())]
+    callers = Callers(lambda _: GUEST, door=Door(), tokens=NewTokens())
+    scope: Scope = {"type": "websocket", "headers": headers}
+    await Gate(app, callers, lambda _: False)(scope, receive, send)
+    [state] = states
+    assert state[IDENTITY] == GUEST
+    assert await state[ASK_AGAIN]() == GUEST
