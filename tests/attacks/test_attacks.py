@@ -29,19 +29,10 @@ import pytest
 from e2e.started import Process, running
 from hayserve.deployments.reserved import RESERVED
 from server.raw_http import Client
-from server.serving import HELLO, greeting, put, wrapper
+from server.serving import HELLO, WORD_OR_CHAT, greeting, put, wrapper
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-IT = wrapper(
-    """
-    def run_api(self, word: str = "none", number: float = 0, deep: Any = None) -> str:
-        return word
-
-    def run_chat_completion(self, model: str, messages: list, body: dict) -> str:
-        return "hello"
-    """
-)
 MARKER = "was-here"
 # What it says when it is loaded, and what it leaves behind.
 SHELL = f"from pathlib import Path\nPath({MARKER!r}).touch()\n" + HELLO
@@ -51,7 +42,7 @@ EVIL = "https://evil.example"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder = tmp_path_factory.mktemp("attacked")
-    put(folder / "pipelines" / "it", IT)
+    put(folder / "pipelines" / "it", WORD_OR_CHAT)
     with running(folder, "--port", "0") as server:
         yield server
 

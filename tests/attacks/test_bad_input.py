@@ -16,19 +16,10 @@ import pytest
 from e2e.started import Process, running
 from e2e.test_bodies import head, linux, most_memory_of, post
 from server.raw_http import Client
-from server.serving import HELLO, put, wrapper
+from server.serving import HELLO, WORD_OR_CHAT, put, wrapper
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-IT = wrapper(
-    """
-    def run_api(self, word: str = "none", number: float = 0, deep: Any = None) -> str:
-        return word
-
-    def run_chat_completion(self, model: str, messages: list, body: dict) -> str:
-        return "hello"
-    """
-)
 FORM = wrapper(
     """
     def run_api(self, files: list[UploadFile]) -> int:
@@ -41,7 +32,7 @@ FORM = wrapper(
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder = tmp_path_factory.mktemp("fed")
-    put(folder / "pipelines" / "it", IT)
+    put(folder / "pipelines" / "it", WORD_OR_CHAT)
     put(folder / "pipelines" / "form", FORM)
     with running(folder, "--port", "0", HAYSERVE_MAX_BUNDLE_MB="20") as server:
         yield server

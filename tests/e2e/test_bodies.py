@@ -11,19 +11,10 @@ import pytest
 
 from e2e.started import Process, running
 from server.raw_http import Answer, Client
-from server.serving import put, wrapper
+from server.serving import WORD_OR_CHAT, put, wrapper
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 
-IT = wrapper(
-    """
-    def run_api(self, word: str = "none", deep: Any = None) -> str:
-        return word
-
-    def run_chat_completion(self, model: str, messages: list, body: dict) -> str:
-        return "hello"
-    """
-)
 FILES = wrapper(
     """
     def run_api(self, files: list[UploadFile]) -> int:
@@ -38,7 +29,7 @@ HUNDRED_MB = 100_000_000
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder = tmp_path_factory.mktemp("bodies")
-    put(folder / "pipelines" / "it", IT)
+    put(folder / "pipelines" / "it", WORD_OR_CHAT)
     put(folder / "pipelines" / "files", FILES)
     limits = {
         "HAYSERVE_MAX_BODY_MB": "1",

@@ -44,6 +44,18 @@ def wrapper(body: str = "", *, top: str = "", setup: str = "pass") -> str:
     return "\n".join(lines) + "\n"
 
 
+# Anything may be sent to it, and is not looked at but for its type.
+WORD_OR_CHAT = wrapper(
+    """
+    def run_api(self, word: str = "none", number: float = 0, deep: Any = None) -> str:
+        return word
+
+    def run_chat_completion(self, model: str, messages: list, body: dict) -> str:
+        return "hello"
+    """
+)
+
+
 def greeting(word: str) -> str:
     """The text of a wrapper that answers with `word`."""
     return wrapper(f"def run_api(self) -> str:\n    return {word!r}")
